@@ -1,0 +1,7 @@
+/* What every fuzz target defines: it takes any bytes, returns 0 and aborts when a promise is broken. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,0 +1,76 @@
+/*
+ * The program's own Prometheus metrics: one table, text exposition 0.0.4. Names without the prefix
+ * agent_sre_ (names.md, platform-contracts section 10). Everything is safe from any thread.
+ *
+ * Label values are copied. A family keeps at most METRIC_SERIES_MAX series; further label
+ * combinations are counted under "other" in every label, so hostile alert names cannot grow memory.
+ */
+#pragma once
+
+#include <stdint.h>
+
+enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
+
+/* M(id, kind, name, labels separated by commas, help) */
+#define METRICS(M) \
+	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,outcome", \
+	  "Events received, by what became of them: admitted, duplicate, rejected, refused.") \
+	M(CLOUDEVENT_PROCESSING, HISTOGRAM, "cloudevent_processing_seconds", "", \
+	  "From the end of a request's body to its answer, the durable write included.") \
+	M(DUPLICATES, COUNTER, "duplicates_total", "", "Events that had been admitted before.") \
+	M(EVENT_STATUS_DISAGREES, COUNTER, "event_status_disagreements_total", "", \
+	  "Events whose type and data.status disagree (data.status is trusted).") \
+	M(ORPHAN_RESOLVED, COUNTER, "resolved_without_incident_total", "", \
+	  "Resolved alerts for which no incident is known.") \
+	M(HTTP_REQUESTS, COUNTER, "http_requests_total", "path,code", "Answers of our own HTTP server.") \
+	M(HTTP_CUT, COUNTER, "http_connections_cut_total", "reason", "Connections cut off: slow, too_many.") \
+	M(INTAKE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one fsync.") \
+	M(STORE_COMMIT, HISTOGRAM, "store_commit_seconds", "", "One durable transaction.") \
+	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \
+	M(DLQ_EVENTS, COUNTER, "dlq_events_total", "reason,category", "Dead letters written.") \
+	M(DLQ_SIZE, GAUGE, "dlq_size", "", "Dead letters that wait for a person.") \
+	M(INCIDENTS_ACTIVE, GAUGE, "incidents_active", "state", "Incidents that are not closed.") \
+	M(STEP_SECONDS, HISTOGRAM, "step_duration_seconds", "step,outcome", "One run of one step.") \
+	M(STEP_RETRIES, COUNTER, "step_retries_total", "step,reason", "Steps put back for another try.") \
+	M(WORKFLOW_SECONDS, HISTOGRAM, "workflow_duration_seconds", "outcome", "Receipt of the alert to closure.") \
+	M(WORKFLOW_SUCCESS, COUNTER, "workflow_success_total", "", "Incidents closed after a verified remedy.") \
+	M(WORKFLOW_FAILURE, COUNTER, "workflow_failure_total", "reason", "Incidents handed to a person.") \
+	M(ALERT_TO_ISSUE, HISTOGRAM, "alert_to_issue_seconds", "", "Receipt of the alert to its ticket.") \
+	M(ALERT_TO_EXECUTION, HISTOGRAM, "alert_to_execution_seconds", "", "Receipt of the alert to the function call.") \
+	M(ALERT_TO_CLOSE, HISTOGRAM, "alert_to_close_seconds", "", "Receipt of the alert to the closed ticket.") \
+	M(REMEDIATION_ATTEMPTS, COUNTER, "remediation_attempts_total", "alertname,lambda_function,status", \
+	  "Function calls, by result (success, error).") \
+	M(REMEDIATION_SECONDS, HISTOGRAM, "remediation_duration_seconds", "lambda_function,status", "One function call.") \
+	M(REMEDIATION_ACTIVE, GAUGE, "active_remediations", "alertname", "Function calls in flight.") \
+	M(REMEDIATION_SUCCESS_RATE, GAUGE, "remediation_success_rate", "", \
+	  "Verified remedies over finished remediations since start, 0 to 1.") \
+	M(VERIFICATIONS, COUNTER, "verifications_total", "verdict", "recovered, not_recovered, inconclusive.") \
+	M(TICKET_OPERATIONS, COUNTER, "ticket_operations_total", "operation,outcome", "Calls to the tracker.") \
+	M(TICKET_BACKLOG, GAUGE, "ticket_operations_waiting", "", "Ticket operations not yet delivered.") \
+	M(APPROVALS, COUNTER, "approvals_total", "decision", "requested, approved, rejected, expired.") \
+	M(PEER_REQUESTS, COUNTER, "peer_requests_total", "peer,outcome", "Calls to other services.") \
+	M(SPANS_DROPPED, COUNTER, "spans_dropped_total", "", "Trace spans not delivered.") \
+	M(JOBS_WAITING, GAUGE, "jobs", "", "Steps scheduled, due or not.") \
+	M(WORKERS_BUSY, GAUGE, "workers_busy", "", "Workers in a step.") \
+	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
+
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+enum metric {
+#define METRIC_ENUM(id, kind, name, labels, help) M_##id,
+	METRICS(METRIC_ENUM)
+#undef METRIC_ENUM
+	METRIC_COUNT
+};
+
+/* The label values follow in the order of the table, each a const char *; their number must match
+ * (checked by assert). metric_add is for counters (n ≥ 0) and gauges (either sign). */
+void metric_add(enum metric m, double n, ...);
+void metric_set(enum metric m, double value, ...);
+void metric_observe(enum metric m, double value, ...); /* histograms, in the metric's unit */
+
+/* The present value of a counter or gauge series (0 when it does not exist); for derived gauges. */
+double metric_value(enum metric m, ...);
+
+/* The whole exposition, under mem. */
+char *metrics_text(void *mem);

@@ -1,0 +1,26 @@
+/* Alertmanager's API v2: is this alert still active? Used when no resolved event comes (DEC-09). */
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/status.h"
+#include "net/http_client.h"
+
+struct alertmanager {
+	struct http_client *http;
+	const char *url;
+	const char *bearer;  /* or NULL */
+	const char *ca_file; /* or NULL */
+	int64_t timeout_ms;
+};
+
+/* `*active` = an alert with exactly these labels is there (silenced and inhibited ones count). */
+NODISCARD enum status alertmanager_is_active(void *mem, const struct alertmanager *a, const json_t *labels,
+					     bool *active);
+NODISCARD enum status alertmanager_check(void *mem, const struct alertmanager *a, const char **version);
+
+/* Pure: errors may be a JSON string, an object or empty. */
+NODISCARD enum status alertmanager_decode_alerts(void *mem, const char *body, size_t n, const json_t *labels,
+						 bool *active);

@@ -1,0 +1,71 @@
+/*
+ * Prometheus' HTTP API v1: instant queries, alerting rules, active alerts. Each call = a pure decoder
+ * and one thin HTTP exchange. Statuses: E_TRANSIENT/E_TIMEOUT/E_RATE for what may heal (5xx,
+ * timeouts, 429), E_INVALID for what the server refuses (400, 422) or cannot be read, E_DENIED for
+ * 401/403.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/status.h"
+#include "net/http_client.h"
+
+struct prometheus {
+	struct http_client *http;
+	const char *url;         /* base, such as http://prometheus:9090 */
+	const char *bearer;      /* token or NULL */
+	const char *ca_file;     /* or NULL */
+	int64_t timeout_ms;
+};
+
+struct sample {
+	const json_t *labels; /* object of strings, __name__ included when present */
+	double value;         /* may be NAN or ±INFINITY */
+	double at;            /* seconds since the epoch */
+};
+
+struct query_result {
+	struct sample *samples; /* a scalar is one sample with empty labels */
+	size_t count;
+	const char **warnings;
+	size_t warning_count;
+};
+
+NODISCARD enum status prometheus_query(void *mem, const struct prometheus *p, const char *expr,
+				       struct query_result **out);
+
+struct rule {
+	const char *name;   /* alertname */
+	const char *expr;
+	json_t *labels;     /* the rule's own; values may still hold templates */
+	int64_t for_ms;
+	const char *health; /* ok, err, unknown */
+	const char *error;  /* lastError, "" when none */
+	const char *group, *file;
+};
+/* All alerting rules of that alert name (filtered here too: old servers ignore rule_name[]). */
+NODISCARD enum status prometheus_rules(void *mem, const struct prometheus *p, const char *alertname,
+				       struct rule **out, size_t *count);
+
+struct active_alert {
+	json_t *labels;
+	bool firing; /* else pending */
+};
+/* Active alerts of that name. External labels are not on them (facts, section 1). */
+NODISCARD enum status prometheus_alerts(void *mem, const struct prometheus *p, const char *alertname,
+					struct active_alert **out, size_t *count);
+
+/* GET /-/ready, for doctor. `*version` (maybe NULL inside) from /api/v1/status/buildinfo. */
+NODISCARD enum status prometheus_check(void *mem, const struct prometheus *p, const char **version);
+
+/* Pure decoders over reply bodies, for tests and fuzzing. */
+NODISCARD enum status prometheus_decode_query(void *mem, const char *body, size_t n, struct query_result **out);
+NODISCARD enum status prometheus_decode_rules(void *mem, const char *body, size_t n, const char *alertname,
+					      struct rule **out, size_t *count);
+NODISCARD enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, const char *alertname,
+					       struct active_alert **out, size_t *count);

@@ -1,0 +1,128 @@
+/*
+ * The configuration: one table that parses it, documents it and explains it. Sources, later ones
+ * win: default, YAML file, environment, command line.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "domain/catalogue.h"
+#include "domain/policy.h"
+
+/*
+ * S(field, type, key, environment, default, what is allowed, meaning)
+ * Types: STRING, SECRET (masked everywhere; <ENVIRONMENT>_FILE names a file that holds it), URL, ADDRESS
+ * (host:port), PATH, INTEGER, DURATION (ms), BYTES (plain, or with KiB/MiB), FRACTION (0..1), BOOLEAN,
+ * MODE, RISK, WORD (one of the allowed, separated by |), LIST (of strings).
+ * "" as default means: not set. Environment "" means: none.
+ * BYTES, INTEGER, DURATION: allowed is "min..max" in the same notation as values.
+ */
+#define SETTINGS(S) \
+	S(listen, STRING, "listen", "", "127.0.0.1:8000", "ADDRESS:PORT", "where serve listens; PORT alone changes the port and listens on all addresses") \
+	S(data, PATH, "data", "AGENT_SRE_DATA", "./agent-sre-data", "a directory", "where the store lives; created when absent") \
+	S(public_url, URL, "public_url", "AGENT_SRE_URL", "", "http(s) URL", "how people reach this agent; stands in links of the embedded tracker") \
+	S(log_level, WORD, "log.level", "LOG_LEVEL", "info", "debug|info|warn|error", "which log lines appear") \
+	S(tls_certificate, PATH, "tls.certificate", "AGENT_SRE_TLS_CERTIFICATE", "", "a PEM file", "serve HTTPS with this certificate chain") \
+	S(tls_key, PATH, "tls.key", "AGENT_SRE_TLS_KEY", "", "a PEM file", "its private key") \
+	S(allow_plaintext, BOOLEAN, "tls.allow_plaintext", "AGENT_SRE_ALLOW_PLAINTEXT", "false", "true|false", "listen without TLS on an address that is not loopback (a mesh or ingress does TLS)") \
+	S(token, SECRET, "auth.token", "AGENT_SRE_TOKEN", "", "16 characters or more", "bearer token that callers must send; needed unless listening on loopback") \
+	S(token_previous, SECRET, "auth.previous_token", "AGENT_SRE_PREVIOUS_TOKEN", "", "16 characters or more", "a second valid token, while rotating") \
+	S(allow_anonymous, BOOLEAN, "auth.allow_anonymous", "AGENT_SRE_ALLOW_ANONYMOUS", "false", "true|false", "accept callers without token on an address that is not loopback") \
+	S(intake_max_body, BYTES, "intake.max_body", "AGENT_SRE_MAX_BODY", "1MiB", "1KiB..64MiB", "larger requests get 413") \
+	S(intake_request_timeout, DURATION, "intake.request_timeout", "", "30s", "100ms..10m", "a client that has not sent a whole request by then is cut off") \
+	S(intake_connections, INTEGER, "intake.connections", "", "1024", "1..65536", "open connections; more are refused") \
+	S(intake_queue, INTEGER, "intake.queue", "", "8192", "1..1000000", "requests that may wait for the disk; more get 503") \
+	S(catalogue, PATH, "catalogue", "AGENT_SRE_CATALOGUE", "", "a YAML file", "the remediation functions; without it every alert goes to a person") \
+	S(mode, MODE, "policy.mode", "OPERATION_MODE", "autopilot", "autopilot|agentic|supervised|shadow", "act, ask before every action, or only report") \
+	S(risk_limit, RISK, "policy.risk_limit", "AGENT_SRE_RISK_LIMIT", "low", "low|medium|high", "autopilot acts up to this risk and asks above it") \
+	S(act_confidence, FRACTION, "policy.act_confidence", "", "0.70", "0..1", "act from this confidence on") \
+	S(ask_confidence, FRACTION, "policy.ask_confidence", "", "0.50", "0..1", "ask from this confidence on; below it a person takes over") \
+	S(flaps_per_hour, INTEGER, "policy.flaps_per_hour", "", "3", "1..1000", "actions for one alert within an hour before a person is asked") \
+	S(protected_namespaces, LIST, "policy.protected_namespaces", "", "kube-system,kube-public,kube-node-lease", "names", "namespaces that no action may touch") \
+	S(approval_timeout, DURATION, "approval.timeout", "APPROVAL_TIMEOUT_SECONDS", "1h", "1s..30d", "how long an approval may wait") \
+	S(approval_timeout_action, WORD, "approval.timeout_action", "APPROVAL_TIMEOUT_ACTION", "pending", "pending|reject|approve", "what then; approve never holds for irreversible actions") \
+	S(function_scheme, WORD, "functions.scheme", "AGENT_SRE_FUNCTION_SCHEME", "http", "http|https", "how functions are called") \
+	S(function_domain, STRING, "functions.domain", "AGENT_SRE_FUNCTION_DOMAIN", "svc.cluster.local", "a DNS domain", "functions are called at <name>.<namespace>.<domain>") \
+	S(function_gateway, ADDRESS, "functions.gateway", "AGENT_SRE_FUNCTION_GATEWAY", "", "HOST:PORT", "connect here instead, keeping the Host header (a Knative ingress)") \
+	S(function_token, SECRET, "functions.token", "AGENT_SRE_FUNCTION_TOKEN", "", "a token", "bearer token for functions") \
+	S(prometheus_url, URL, "prometheus.url", "PROMETHEUS_URL", "http://prometheus:9090", "http(s) URL", "where remedies are verified") \
+	S(prometheus_timeout, DURATION, "prometheus.timeout", "PROMETHEUS_TIMEOUT", "30s", "100ms..5m", "of one query") \
+	S(prometheus_token, SECRET, "prometheus.token", "PROMETHEUS_TOKEN", "", "a token", "bearer token") \
+	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes") \
+	S(alertmanager_token, SECRET, "alertmanager.token", "ALERTMANAGER_TOKEN", "", "a token", "bearer token") \
+	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
+	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
+	S(resolve_poll, DURATION, "verify.resolve_poll", "", "30s", "100ms..1h", "how often Prometheus and Alertmanager are asked whether an open incident's alert is over") \
+	S(linear_key, SECRET, "linear.api_key", "LINEAR_API_KEY", "", "an API key", "tickets go to Linear; without it to the embedded tracker") \
+	S(linear_team, STRING, "linear.team", "LINEAR_TEAM_KEY", "SRE", "a team key", "the team that gets the tickets; also the prefix of embedded tickets") \
+	S(linear_url, URL, "linear.url", "LINEAR_URL", "https://api.linear.app/graphql", "http(s) URL", "the GraphQL endpoint") \
+	S(linear_timeout, DURATION, "linear.timeout", "", "30s", "100ms..5m", "of one request") \
+	S(on_call, STRING, "ticket.on_call", "AGENT_SRE_ON_CALL", "", "an e-mail address", "who gets the tickets; empty = unassigned") \
+	S(slo_dashboard, URL, "slo.dashboard", "AGENT_SRE_SLO_DASHBOARD", "https://grafana.example.com/d/", "http(s) URL", "dashboards of SLOs: slo-<name> is appended") \
+	S(workers, INTEGER, "workers", "", "640", "1..4096", "steps that may run at once; threads start on demand") \
+	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events, closed incidents and dead letters are kept") \
+	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
+	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \
+	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \
+	S(ca_file, PATH, "ca_file", "SSL_CERT_FILE", "", "a PEM file", "certificate authorities for all outgoing TLS; empty = the system's") \
+	S(namespace, STRING, "namespace", "NAMESPACE", "ai", "a name", "resource attribute of traces; namespace of functions that name none") \
+	S(environment, STRING, "environment", "ENVIRONMENT", "production", "a name", "resource attribute of traces")
+
+/* The C type of each setting type. LIST: NULL-terminated array of strings. */
+#define SETTING_C_STRING const char *
+#define SETTING_C_SECRET const char *
+#define SETTING_C_URL const char *
+#define SETTING_C_ADDRESS const char *
+#define SETTING_C_PATH const char *
+#define SETTING_C_WORD const char *
+#define SETTING_C_INTEGER long long
+#define SETTING_C_DURATION long long
+#define SETTING_C_BYTES long long
+#define SETTING_C_FRACTION double
+#define SETTING_C_BOOLEAN bool
+#define SETTING_C_MODE enum mode
+#define SETTING_C_RISK enum risk
+#define SETTING_C_LIST const char *const *
+
+/* Texts are never NULL: "" means not set. */
+struct settings {
+#define SETTING_FIELD(field, type, key, env, standard, allowed, doc) SETTING_C_##type field;
+	SETTINGS(SETTING_FIELD)
+#undef SETTING_FIELD
+};
+
+/* A value from the command line: key "listen" → "0.0.0.0:8000". */
+struct setting_flag {
+	const char *key;
+	const char *value;
+};
+
+struct setting_source {
+	const char *value; /* as text, before masking */
+	const char *from;  /* "default", "agent-sre.yaml:12", "environment PORT", "--listen" */
+};
+
+/* Loads everything. `file` NULL = no file. `environ_of(name)` is getenv or a test's. E_INVALID: an
+ * unknown key, a wrong value, contradictions (a non-loopback listener without token or without TLS and
+ * no opt-in; http:// to a peer that is not allowed; tls.certificate without tls.key): the message names
+ * file and line (or variable, or flag) and what is allowed; for an unknown key the nearest known one.
+ * Secrets taken from environ are wiped there when `wipe`. `*sources` (may be NULL) gets one entry per
+ * setting, in table order. Everything under mem. */
+NODISCARD enum status settings_load(void *mem, const char *file, const struct setting_flag *flags,
+				    size_t flag_count, char *(*environ_of)(const char *), bool wipe,
+				    struct settings **out, struct setting_source **sources);
+
+struct setting_info {
+	const char *key, *type, *environment, *standard, *allowed, *meaning;
+	bool secret;
+};
+/* The table, for `config explain`, the man page and docs. */
+const struct setting_info *settings_table(size_t *count);
+
+/* `config explain`: every key with type, default, source of its value, the value (secrets masked), and
+ * meaning; as a table for people, or as JSON. */
+char *settings_explain(void *mem, const struct setting_source *sources);
+json_t *settings_explain_json(void *mem, const struct setting_source *sources);

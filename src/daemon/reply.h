@@ -1,0 +1,18 @@
+/* Answers in JSON, and the counting of them. Each ends the exchange. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/status.h"
+#include "net/http_server.h"
+
+/* Steals `body`. */
+void reply_json(struct http_exchange *x, int code, json_t *body);
+/* {"error": what, "detail": detail}; detail may be NULL. */
+void reply_error(struct http_exchange *x, int code, const char *what, const char *detail);
+/* 503 with Retry-After. */
+void reply_busy(struct http_exchange *x, const char *why);
+/* The code and words that fit a status; internal errors stay generic (X.7). */
+void reply_status(struct http_exchange *x, enum status s);
+void reply_empty(struct http_exchange *x, int code);
+void reply_text(struct http_exchange *x, const char *content_type, const char *text);

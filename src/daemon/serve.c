@@ -1,0 +1,305 @@
+/*
+ * Start: store → peers → schedule → tracing → HTTP; so nothing is accepted before it can be kept
+ * and worked on. Stop is the reverse: no new requests, what was accepted becomes durable and is
+ * answered, running steps finish (or are cancelled and run again after the next start).
+ */
+#include "daemon/serve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/str.h"
+#include "clients/otlp.h"
+#include "daemon/api.h"
+#include "daemon/desk.h"
+#include "daemon/listen.h"
+#include "daemon/peers.h"
+#include "daemon/receive.h"
+#include "daemon/reply.h"
+#include "flow/schedule.h"
+
+enum {
+	API_THREADS = 2,
+	API_WAITING = 64,
+	DRAIN_MS = 10000,
+	TICK_MS = 60000,
+	EXPIRE_EVERY_TICKS = 10
+};
+
+struct service {
+	const struct settings *settings;
+	struct store *store;
+	struct flow flow;
+	struct schedule *schedule;
+	struct otlp *otlp;
+	struct desk *desk;
+	struct http_server *server;
+};
+
+/* --- routes -------------------------------------------------------------------------------------
+ */
+
+static bool token_fits(const char *have, const char *want)
+{
+	return !str_empty(want) && str_eq_secret(have, want);
+}
+
+static bool may_enter(const struct service *s, const struct http_exchange *x)
+{
+	const char *header = http_header(x, "Authorization");
+
+	if (str_empty(s->settings->token))
+		return true; /* loopback, or anonymous on request: checked when the settings were
+				loaded */
+	if (header == NULL || !str_starts(header, "Bearer "))
+		return false;
+	const char *have = header + strlen("Bearer ");
+	return token_fits(have, s->settings->token) ||
+	       token_fits(have, s->settings->token_previous);
+}
+
+static void gauges(struct store *store)
+{
+	struct store_counts c;
+
+	if (store_counts(store, &c) != OK)
+		return;
+	for (int state = 0; state < INCIDENT_STATE_COUNT; state++)
+		if (state != INCIDENT_CLOSED)
+			metric_set(M_INCIDENTS_ACTIVE, (double)c.incidents[state],
+				   incident_state_name((enum incident_state)state));
+	metric_set(M_TICKET_BACKLOG, (double)c.ticket_ops);
+	metric_set(M_DLQ_SIZE, (double)c.dead_letters);
+}
+
+static void show_metrics(struct http_exchange *x, const struct service *s)
+{
+	gauges(s->store);
+	reply_text(x, "text/plain; version=0.0.4; charset=utf-8", metrics_text(http_mem(x)));
+}
+
+static void show_ready(struct http_exchange *x, const struct service *s)
+{
+	if (store_health(s->store) == OK)
+		reply_json(x, 200, json_pack("{s:s}", "status", "ready"));
+	else
+		reply_json(
+			x, 503,
+			json_pack("{s:s, s:s}", "status", "not ready", "reason", status_message()));
+}
+
+/* At a desk: may read the store. */
+static void answer_slow(struct http_exchange *x, void *arg)
+{
+	const struct service *s = arg;
+
+	if (str_eq(http_path(x), "/metrics"))
+		show_metrics(x, s);
+	else
+		api_handle(x, s->store);
+}
+
+static bool is_get(const struct http_exchange *x)
+{
+	return str_eq(http_method(x), "GET") || str_eq(http_method(x), "HEAD");
+}
+
+static void answer_inside(struct http_exchange *x, const struct service *s)
+{
+	const char *path = http_path(x);
+	bool root = str_eq(path, "/");
+
+	if (root || str_eq(path, "/webhook")) {
+		if (!str_eq(http_method(x), "POST"))
+			reply_error(x, 405, "method not allowed", "POST events here");
+		else if (root)
+			receive_event(x, s->store);
+		else
+			receive_webhook(x, s->store);
+	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
+		desk_submit(s->desk, x);
+	} else {
+		reply_error(x, 404, "no such path", "see agent-sre(1)");
+	}
+}
+
+static void answer(struct http_exchange *x, void *arg)
+{
+	const struct service *s = arg;
+	const char *path = http_path(x);
+
+	if (str_eq(path, "/health") && is_get(x))
+		reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+	else if (str_eq(path, "/ready") && is_get(x))
+		show_ready(x, s);
+	else if (!may_enter(s, x))
+		reply_error(x, 401, "a valid bearer token is needed", NULL);
+	else
+		answer_inside(x, s);
+}
+
+/* Unauthenticated requests are never stored, only counted (DEC-24). */
+static void refused(struct http_exchange *x, int code, const char *why, void *arg)
+{
+	const struct service *s = arg;
+
+	if (!may_enter(s, x))
+		reply_error(x, 401, "a valid bearer token is needed", NULL);
+	else
+		receive_refused(x, code, why, s->store);
+}
+
+/* --- start and stop
+ * ------------------------------------------------------------------------------- */
+
+static enum status read_pem(void *mem, const char *path, const char **out)
+{
+	char *text = NULL;
+	size_t n;
+
+	if (str_empty(path))
+		return OK;
+	TRY(file_read(mem, path, LIMIT_FILE_BYTES, &text, &n));
+	*out = text;
+	return OK;
+}
+
+static enum status start_http(void *mem, struct service *s)
+{
+	const struct settings *set = s->settings;
+	struct http_server_options o = {
+		.body_limit_bytes = (size_t)set->intake_max_body,
+		.request_timeout_ms = set->intake_request_timeout,
+		.connection_limit = (unsigned)set->intake_connections,
+		.connection_limit_per_address = (unsigned)set->intake_connections,
+	};
+
+	TRY(listen_address(mem, set->listen, &o));
+	TRY(read_pem(mem, set->tls_certificate, &o.tls_certificate));
+	TRY(read_pem(mem, set->tls_key, &o.tls_key));
+	TRY(desk_open(mem, API_THREADS, API_WAITING, answer_slow, s, &s->desk));
+	return http_server_start(mem, &o, answer, refused, s, &s->server);
+}
+
+static enum status start_tracing(void *mem, struct service *s)
+{
+	const struct settings *set = s->settings;
+	const struct otlp_options o = {
+		.http = s->flow.http,
+		.endpoint = set->otlp_endpoint,
+		.service_name = "agent-sre",
+		.service_namespace = set->namespace,
+		.service_version = AGENT_SRE_VERSION,
+		.environment = set->environment,
+		.sample_ratio = set->trace_ratio,
+		.flush_ms = 1000,
+		.ca_file = str_empty(set->ca_file) ? NULL : set->ca_file,
+	};
+
+	if (str_empty(set->otlp_endpoint))
+		return OK;
+	TRY(otlp_start(mem, &o, &s->otlp));
+	span_sink(otlp_span, s->otlp);
+	return OK;
+}
+
+static const char *base_url(void *mem, const struct settings *s)
+{
+	if (!str_empty(s->public_url))
+		return s->public_url;
+	bool bare = strchr(s->listen, ':') == NULL;
+	return str_fmt(mem, "%s://%s%s", str_empty(s->tls_certificate) ? "http" : "https",
+		       bare ? "localhost:" : "", s->listen);
+}
+
+static enum status start_flow(void *mem, struct service *s)
+{
+	const struct settings *set = s->settings;
+
+	s->flow.store = s->store;
+	TRY(flow_check());
+	TRY(peers_connect(mem, set, &s->flow));
+	struct linear *linear = peers_linear(mem, set, s->flow.http);
+	s->flow.tracker = linear != NULL ? tracker_linear(mem, linear)
+					 : tracker_embedded(mem, s->store, set->linear_team,
+							    base_url(mem, set));
+	return schedule_start(mem, &s->flow, (int)set->workers, &s->schedule);
+}
+
+static enum status start(void *mem, struct service *s)
+{
+	const struct store_options o = {.dir = s->settings->data,
+					.queue_limit = (size_t)s->settings->intake_queue};
+	enum log_level level;
+
+	TRY(log_level_parse(s->settings->log_level, &level));
+	log_init(level, STDOUT_FILENO);
+	TRY(store_open(mem, &o, &s->store));
+	TRY(start_flow(mem, s));
+	TRY(start_tracing(mem, s));
+	return start_http(mem, s);
+}
+
+static void stop(struct service *s)
+{
+	if (s->server != NULL)
+		http_server_stop(s->server);
+	if (s->desk != NULL)
+		desk_close(s->desk);
+	atomic_store(&s->flow.stopping, true);
+	if (s->schedule != NULL) {
+		http_client_stop(s->flow.http);
+		schedule_stop(s->schedule);
+	}
+	if (s->otlp != NULL)
+		otlp_stop(s->otlp, 0);
+	if (s->store != NULL)
+		store_close(s->store);
+}
+
+static void run_until_stopped(struct service *s)
+{
+	for (int tick = 0; !listen_wait(TICK_MS); tick++) {
+		if (tick % EXPIRE_EVERY_TICKS != 0)
+			continue;
+		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
+			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
+	}
+}
+
+static void say_hello(const struct service *s)
+{
+	SCOPE(tmp);
+	metric_set(M_BUILD_INFO, 1, AGENT_SRE_VERSION);
+	log_event(LOG_INFO, "ready", "version", AGENT_SRE_VERSION, "port",
+		  str_fmt(tmp, "%u", http_server_port(s->server)), "mode",
+		  mode_name(s->flow.policy.mode), "tracker", tracker_name(s->flow.tracker),
+		  "functions", str_fmt(tmp, "%zu", s->flow.catalogue->count), NULL);
+}
+
+int daemon_serve(const struct settings *settings)
+{
+	SCOPE(mem);
+	struct service s = {.settings = settings};
+
+	listen_block_signals();
+	enum status status = start(mem, &s);
+	if (status != OK) {
+		fprintf(stderr, "agent-sre: %s\n", status_message());
+		stop(&s);
+		return 1;
+	}
+	say_hello(&s);
+	run_until_stopped(&s);
+	log_event(LOG_INFO, "stopping", NULL);
+	stop(&s);
+	return 0;
+}

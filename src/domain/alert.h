@@ -1,0 +1,66 @@
+/*
+ * One alert as Prometheus and Alertmanager know it, decoded from the `data` of a CloudEvent or from
+ * one element of Alertmanager's webhook v4. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/status.h"
+
+enum alert_state { ALERT_FIRING, ALERT_RESOLVED };
+
+struct alert {
+	enum alert_state state;   /* the alert's own status, never the group's (P25) */
+	const char *name;         /* labels.alertname, else data.alertname (SHARED.3) */
+	const char *fingerprint;  /* 16 hex digits, computed here from the labels */
+	json_t *labels;           /* object of strings, commonLabels merged in, alertname included */
+	json_t *annotations;      /* object of strings, commonAnnotations merged in */
+	int64_t starts_ms;        /* > 0 */
+	int64_t ends_ms;          /* 0 while firing (null and the zero time read as 0) */
+	const char *generator_url; /* "" when absent */
+	const char *receiver;     /* "" when absent */
+	const char *group_key;    /* "" when absent */
+	int64_t truncated_alerts; /* of its group; 0 when unknown */
+	bool names_disagree;      /* labels.alertname and data.alertname differ */
+};
+
+/* The alert in a CloudEvent's data. E_INVALID says which member is wrong and what is wanted:
+ * status outside firing|resolved, no name, no startsAt, a label that is not a string, too many or
+ * too long labels (limits.h), NUL or control characters in a label name, … `received_ms` stands in
+ * for a missing startsAt. Everything lives under mem. */
+NODISCARD enum status alert_decode(void *mem, const json_t *data, int64_t received_ms, struct alert **out);
+
+struct webhook {
+	const char *receiver;
+	const char *group_status;
+	const char *group_key;
+	const char *external_url;
+	int64_t truncated_alerts;
+	const char *version;
+	const json_t *group_labels, *common_labels, *common_annotations; /* objects, maybe empty */
+	const json_t **raw;      /* each element of alerts[], as it came */
+	struct alert **alerts;   /* NULL where the element is malformed … */
+	const char **errors;     /* … with the reason here */
+	size_t count;
+};
+
+/* Alertmanager's webhook v4 body. E_INVALID when the frame is wrong (not an object, no alerts
+ * array, a version other than "4" when present); a malformed member is reported in its place. */
+NODISCARD enum status webhook_decode(void *mem, const json_t *body, int64_t received_ms, struct webhook **out);
+
+/* Prometheus' label fingerprint: FNV-1a 64 over name 0xFF value 0xFF in byte order of the names,
+ * as 16 hex digits. Alertmanager computes the same. */
+char *alert_fingerprint(void *mem, const json_t *labels);
+
+/* The same repeat has the same id (P27): hex digest of fingerprint, startsAt and status. */
+char *alert_event_id(void *mem, const char *fingerprint, int64_t starts_ms, enum alert_state state);
+
+/* First present, non-empty of pod, deployment, statefulset, persistentvolumeclaim, name, instance,
+ * node, namespace (WORKFLOW-001.16); NULL when none. Borrowed. */
+const char *alert_resource(const json_t *labels);
+
+const char *alert_state_name(enum alert_state s); /* "firing", "resolved" */

@@ -1,0 +1,347 @@
+/*
+ * load run → call step → commit outcome + next step in one transaction → again.
+ *
+ * Nothing of a step counts before its commit. The two lanes of an incident never touch each other's
+ * columns: the flow lane owns state and memory, the ticket lane owns the ticket, intake owns what
+ * arrived. A signal that arrives while a step runs makes its next step due at once (store.h).
+ */
+#include "flow/engine.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/str.h"
+
+/* Steps that must not give up (escalate, close) start over after this pause. */
+enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000 };
+
+static const struct backoff TICKET_RETRY = {.base_ms = 500, .cap_ms = 60000};
+
+struct visit {
+	void *mem;
+	const struct flow *flow;
+	struct job job;
+	enum step step;
+	struct run run;
+	struct outcome outcome;
+	int64_t began_ms; /* monotonic */
+};
+
+static void scope_of(const struct incident *i)
+{
+	SCOPE(tmp);
+	log_scope("incident", incident_name(tmp, i->id));
+	log_scope("alertname", i->alertname);
+	log_scope("correlation_id", i->correlation_id);
+	log_scope("event_id", i->event_id);
+	log_scope("trace_id", str_empty(i->trace.trace_id) ? NULL : i->trace.trace_id);
+}
+
+static enum status run_step(struct visit *v)
+{
+	struct span span;
+	const struct incident *i = v->run.incident;
+
+	span_begin(&span, "alert.process", SPAN_INTERNAL, &i->trace);
+	span_attribute(&span, "step", flow_steps[v->step].name);
+	span_attribute(&span, "alertname", i->alertname);
+	span_attribute(&span, "correlation_id", i->correlation_id);
+	span_attribute(&span, "event_id", i->event_id);
+	log_scope("span_id", span.self.span_id);
+	enum status s = flow_steps[v->step].run(&v->run, &v->outcome);
+	if (s != OK)
+		span_error(&span, status_message());
+	span_end(&span);
+	log_scope("span_id", NULL);
+	return s;
+}
+
+static const char *word_of(const struct outcome *o)
+{
+	if (o->word != NULL)
+		return o->word;
+	return o->kind == OUTCOME_WAIT ? "wait" : "done";
+}
+
+static struct step_commit commit_of(const struct visit *v)
+{
+	return (struct step_commit){
+		.after = v->run.incident,
+		.step = flow_steps[v->step].name,
+		.attempt = v->job.attempt,
+		.started_ms = v->run.now_ms,
+		.duration_ms = clock_monotonic() - v->began_ms,
+		.now_ms = clock_now(),
+	};
+}
+
+/* The step did its work: what it left behind becomes durable with the next step. */
+static struct step_commit commit_outcome(const struct visit *v)
+{
+	const struct outcome *o = &v->outcome;
+	struct step_commit c = commit_of(v);
+
+	c.outcome = word_of(o);
+	c.note = o->note != NULL || o->kind == OUTCOME_WAIT ? o->note : "";
+	c.next_step = o->kind == OUTCOME_END	? NULL
+		      : o->kind == OUTCOME_NEXT ? flow_steps[o->next].name
+						: c.step;
+	c.due_ms = o->due_ms != 0 ? o->due_ms : c.now_ms;
+	c.resolved = o->resolved;
+	c.closed = o->kind == OUTCOME_END;
+	c.approval = o->approval;
+	c.calls_function = o->calls_function;
+	c.ops = v->run.ops;
+	c.op_count = v->run.op_count;
+	return c;
+}
+
+static struct step_commit commit_retry(const struct visit *v, enum status s, const char *error)
+{
+	struct step_commit c = commit_of(v);
+
+	metric_add(M_STEP_RETRIES, 1, c.step, status_name(s));
+	c.outcome = "retry";
+	c.note = error;
+	c.next_step = c.step;
+	c.next_attempt = v->job.attempt + 1;
+	c.due_ms = c.now_ms + backoff_delay(v->flow->retry, v->job.attempt + 1, id_fraction(),
+					    status_retry_after_ms());
+	return c;
+}
+
+static struct dead_letter *letter_of(struct visit *v, bool permanent, const char *error)
+{
+	const struct incident *i = v->run.incident;
+	struct dead_letter *d = NEW(v->mem, struct dead_letter);
+
+	*d = (struct dead_letter){
+		.event_id = i->event_id,
+		.event_type = EVENT_TYPE_FIRED,
+		.event_source = i->event_source,
+		.subject = i->alertname,
+		.correlation_id = i->correlation_id,
+		.reason = error,
+		.category = "step",
+		.permanent = permanent,
+		.stage = flow_steps[v->step].name,
+		.attempts = v->job.attempt + 1,
+		.origin = "agent",
+		.received_ms = i->received_ms,
+		.failed_ms = clock_now(),
+		.incident = i->id,
+	};
+	return d;
+}
+
+/* Out of tries, or an error that no retry can heal: a dead letter, and a person. The steps that
+ * hand over or close cannot hand over themselves; they start over. */
+static struct step_commit commit_failure(struct visit *v, enum status s, const char *error)
+{
+	struct incident *i = v->run.incident;
+	bool last_resort = v->step == STEP_escalate || v->step == STEP_close;
+	int tries = v->job.attempt + 1;
+
+	i->dead = true;
+	if (!last_resort) {
+		i->escalation =
+			str_fmt(v->mem, "step %s failed after %d %s: %s", flow_steps[v->step].name,
+				tries, tries == 1 ? "try" : "tries", error);
+		run_comment(&v->run, str_fmt(v->mem, "dead-%s", flow_steps[v->step].name),
+			    story_dead_letter(v->mem, i, flow_steps[v->step].name, tries, error));
+	}
+	struct step_commit c = commit_of(v);
+	c.outcome = "failed";
+	c.note = error;
+	c.next_step = flow_steps[last_resort ? v->step : STEP_escalate].name;
+	c.due_ms = last_resort ? c.now_ms + START_OVER_MS : c.now_ms;
+	c.dead = letter_of(v, !status_is_retryable(s), error);
+	c.ops = v->run.ops;
+	c.op_count = v->run.op_count;
+	return c;
+}
+
+static void tell(const struct visit *v, const struct step_commit *c)
+{
+	double seconds = (double)c->duration_ms / 1000.0;
+	bool bad = str_eq(c->outcome, "failed");
+
+	metric_observe(M_STEP_SECONDS, seconds, c->step, c->outcome);
+	if (c->note == NULL)
+		return;
+	SCOPE(tmp);
+	log_event(bad		   ? LOG_ERROR
+		  : v->job.attempt ? LOG_WARN
+				   : LOG_INFO,
+		  "step", "step", c->step, "outcome", c->outcome, "note", c->note, "duration_ms",
+		  str_fmt(tmp, "%lld", (long long)c->duration_ms), NULL);
+}
+
+/* A failed try must not leave half of its changes: the incident is read afresh. */
+static enum status fresh_run(struct visit *v)
+{
+	v->run.ops = NULL;
+	v->run.op_count = 0;
+	return store_incident(v->mem, v->flow->store, v->run.incident->id, &v->run.incident);
+}
+
+static enum status settle(struct visit *v, enum status s, int64_t *due_ms)
+{
+	struct step_commit c;
+
+	if (s == OK) {
+		c = commit_outcome(v);
+	} else {
+		char *error = str_dup(v->mem, status_message());
+		int64_t signals = v->run.incident->signals;
+		bool again =
+			status_is_retryable(s) && v->job.attempt + 1 < flow_steps[v->step].tries;
+		struct step_commit retry =
+			again ? commit_retry(v, s, error) : (struct step_commit){0};
+		TRY(fresh_run(v));
+		v->run.incident->signals = signals;
+		c = again ? retry : commit_failure(v, s, error);
+		c.after = v->run.incident;
+	}
+	TRY(store_commit_step(v->flow->store, &c, due_ms));
+	tell(v, &c);
+	if (c.next_step == NULL)
+		*due_ms = -1;
+	return OK;
+}
+
+static enum status load_job(const struct flow *flow, int64_t incident, struct job *job,
+			    enum step *step)
+{
+	TRY(store_job(flow->store, incident, job));
+	return flow_step_parse(job->step, step);
+}
+
+static enum status visit_flow(const struct flow *flow, struct turn *turn, bool *more)
+{
+	SCOPE(mem);
+	struct visit v = {.mem = mem, .flow = flow};
+
+	*more = false;
+	turn->due_ms = -1;
+	enum status s = load_job(flow, turn->incident, &v.job, &v.step);
+	if (s == E_NOTFOUND)
+		return OK;
+	TRY(s);
+	turn->due_ms = v.job.due_ms;
+	bool mine = turn->class == flow_steps[v.step].class;
+	turn->class = flow_steps[v.step].class;
+	if (!mine || v.job.due_ms > clock_now())
+		return OK;
+	v.run = (struct run){
+		.mem = mem, .flow = flow, .attempt = v.job.attempt, .now_ms = clock_now()};
+	TRY(store_incident(mem, flow->store, turn->incident, &v.run.incident));
+	scope_of(v.run.incident);
+	v.began_ms = clock_monotonic();
+	s = run_step(&v);
+	if (s == E_CANCELED)
+		return s;
+	TRY(settle(&v, s, &turn->due_ms));
+	*more = turn->due_ms >= 0;
+	return OK;
+}
+
+static enum status advance_flow(const struct flow *flow, struct turn *turn)
+{
+	bool more = true;
+
+	while (more && !atomic_load(&flow->stopping))
+		TRY(visit_flow(flow, turn, &more));
+	return OK;
+}
+
+static void measure_ticket(const struct flow *flow, const struct turn *turn,
+			   const struct ticket_work *w)
+{
+	SCOPE(tmp);
+	struct incident *i = NULL;
+
+	if (w->op.kind != TICKET_CREATE || w->op.slot != TICKET_ALERT ||
+	    store_incident(tmp, flow->store, turn->incident, &i) != OK)
+		return;
+	metric_observe(M_ALERT_TO_ISSUE, (double)(clock_now() - i->received_ms) / 1000.0);
+	scope_of(i);
+	log_event(LOG_INFO,
+		  str_eq(tracker_name(flow->tracker), "linear") ? "linear_ticket_created"
+								: "ticket_created",
+		  "ticket", i->ticket_key, NULL);
+}
+
+static enum status settle_ticket(const struct flow *flow, struct turn *turn,
+				 const struct ticket_work *w, enum status s,
+				 const struct ticket_ref *ref, const char *note, int64_t started_ms)
+{
+	int64_t now = clock_now();
+	SCOPE(tmp);
+	char *error = str_dup(tmp, s == OK ? "" : status_message());
+
+	metric_add(M_TICKET_OPERATIONS, 1, ticket_kind_name(w->op.kind), status_name(s));
+	if (s == OK) {
+		TRY(store_ticket_done(flow->store, turn->incident, w->op.seq,
+				      w->op.kind == TICKET_CREATE ? ref : NULL, note, started_ms,
+				      now));
+		measure_ticket(flow, turn, w);
+		return OK;
+	}
+	log_event(LOG_WARN, "ticket_operation_failed", "operation", ticket_kind_name(w->op.kind),
+		  "error", error, NULL);
+	if (s == E_INVALID || s == E_CONFLICT || s == E_NOTFOUND)
+		return store_ticket_bury(flow->store, turn->incident, w->op.seq, error, now);
+	/* a refused key is for a person to mend; nothing is thrown away meanwhile */
+	int64_t floor = s == E_DENIED ? TICKET_DENIED_MS : status_retry_after_ms();
+	int64_t due = now + backoff_delay(TICKET_RETRY, w->attempt + 1, id_fraction(), floor);
+	return store_ticket_retry(flow->store, turn->incident, w->op.seq, error, due, now);
+}
+
+static enum status visit_ticket(const struct flow *flow, struct turn *turn, bool *more)
+{
+	SCOPE(mem);
+	struct ticket_work *w = NULL;
+
+	*more = false;
+	turn->due_ms = -1;
+	enum status s = store_ticket_next(mem, flow->store, turn->incident, &w);
+	if (s == E_NOTFOUND)
+		return OK;
+	TRY(s);
+	turn->due_ms = w->due_ms;
+	if (w->due_ms > clock_now())
+		return OK;
+	struct ticket_ref ref = {0};
+	const char *note = NULL;
+	int64_t started = clock_now();
+	s = tracker_apply(mem, flow->tracker, &w->op, &w->ref, &ref, &note);
+	if (s == E_CANCELED)
+		return s;
+	TRY(settle_ticket(flow, turn, w, s, &ref, note, started));
+	*more = true;
+	return OK;
+}
+
+static enum status advance_ticket(const struct flow *flow, struct turn *turn)
+{
+	bool more = true;
+
+	turn->class = WORK_TICKET;
+	while (more && !atomic_load(&flow->stopping))
+		TRY(visit_ticket(flow, turn, &more));
+	return OK;
+}
+
+enum status engine_advance(const struct flow *flow, struct turn *turn)
+{
+	enum status s =
+		turn->lane == LANE_FLOW ? advance_flow(flow, turn) : advance_ticket(flow, turn);
+
+	log_scope_clear();
+	return s;
+}

@@ -1,0 +1,21 @@
+/* Advances one lane of one incident: the only loop of the workflow. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "flow/flow.h"
+
+/* One visit of a worker to a lane. */
+struct turn {
+	int64_t incident;
+	enum lane lane;
+	enum work_class class; /* in: the share that the worker holds; out: what the lane needs next */
+	int64_t due_ms;        /* out: when to come back; -1 = only when a signal arrives */
+};
+
+/* Loads the lane from its durable state, runs one step, commits outcome and next step in one
+ * transaction, and goes on while the next step is due and of the same class. A failing step is an
+ * outcome too (retry, or hand-over to a person); a non-OK status means that the store did not answer
+ * or did not take the outcome, or that we are stopping: come back later, nothing is lost. */
+NODISCARD enum status engine_advance(const struct flow *flow, struct turn *turn);

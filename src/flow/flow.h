@@ -1,0 +1,132 @@
+/*
+ * THE WORKFLOW. An incident walks these steps; each is one file, one function. A step gets a fresh
+ * copy of the incident, does its work with blocking calls, changes the copy, and says what comes next;
+ * the engine makes all of it durable in one transaction (engine.c). A crash anywhere runs the step
+ * again from the last transaction, so a step looks before it acts.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/backoff.h"
+#include "base/status.h"
+#include "clients/alertmanager.h"
+#include "clients/function.h"
+#include "clients/prometheus.h"
+#include "domain/catalogue.h"
+#include "domain/incident.h"
+#include "domain/policy.h"
+#include "domain/story.h"
+#include "flow/tracker.h"
+#include "store/store.h"
+
+/* STEP(name, tries, class, what it leaves behind). After `tries` failed tries the incident goes to a
+ * person and a dead letter is written. The class bounds how many workers its steps may hold. */
+#define FLOW_STEPS(STEP)                                                                     \
+	STEP(open, 8, QUICK, "the ticket's creation is decided and durable")                 \
+	STEP(plan, 8, QUICK, "a function and its parameters are chosen and judged, or a person is told why not") \
+	STEP(approve, 8, QUICK, "a person approved or rejected, or time ran out")            \
+	STEP(remediate, 5, CALL, "the function was called at most once per intent; its answer is stored") \
+	STEP(verify, 60, QUERY, "Prometheus' own word on whether the alert is over")        \
+	STEP(escalate, 8, QUICK, "a person has everything that is known")                    \
+	STEP(close, 60, QUERY, "the alert is resolved and the ticket is closed")
+
+enum step {
+#define STEP_ENUM(name, tries, class, leaves) STEP_##name,
+	FLOW_STEPS(STEP_ENUM)
+#undef STEP_ENUM
+	STEP_COUNT
+};
+
+/* Shares of the worker pool. */
+enum work_class { WORK_QUICK, WORK_QUERY, WORK_CALL, WORK_TICKET, WORK_CLASS_COUNT };
+
+/* What all steps share; made at start, read-only afterwards. */
+struct flow {
+	struct store *store;
+	struct http_client *http;
+	const struct catalogue *catalogue; /* maybe empty, never NULL */
+	struct policy policy;
+	const char *const *protected_namespaces;
+	struct prometheus prometheus;
+	struct alertmanager alertmanager; /* url NULL = not configured */
+	struct function_options functions;
+	struct tracker *tracker;
+	struct backoff retry;
+	const char *process;              /* random per start: marks intents of this process */
+	const char *on_call;              /* "" = nobody */
+	int64_t approval_timeout_ms;
+	const char *approval_timeout_action;
+	int64_t verify_first_ms, verify_budget_ms, resolve_poll_ms;
+	atomic_bool stopping;
+};
+
+/* How a step ended. */
+enum outcome_kind {
+	OUTCOME_NEXT, /* go on with `next`, now or at due_ms */
+	OUTCOME_WAIT, /* come back to this step at due_ms, or when a signal arrives */
+	OUTCOME_END,  /* the flow has ended: the incident is closed */
+};
+
+struct outcome {
+	enum outcome_kind kind;
+	enum step next;
+	int64_t due_ms;      /* 0 = now */
+	const char *word;    /* for the timeline: "done", "asked", "recovered", …; NULL = from kind */
+	const char *note;    /* one sentence for the timeline; NULL with WAIT = no row */
+	bool resolved;       /* found by polling that the alert is over */
+	bool calls_function; /* this commit is the intent of a call */
+	const char *approval; /* see struct step_commit */
+};
+
+/* One run of one step. */
+struct run {
+	void *mem;                  /* lives until the step is committed */
+	const struct flow *flow;
+	struct incident *incident;  /* the step's own copy: change it freely */
+	int attempt;                /* tries of this step that have failed */
+	int64_t now_ms;             /* at the start of the step */
+	struct ticket_op *ops;      /* filled by run_ticket */
+	size_t op_count;
+};
+
+/* A non-OK status is a failed try: retryable ones come back with backoff, the others hand the incident
+ * to a person. */
+typedef enum status step_fn(struct run *run, struct outcome *out);
+
+#define STEP_DECLARE(name, tries, class, leaves) step_fn step_##name;
+FLOW_STEPS(STEP_DECLARE)
+#undef STEP_DECLARE
+
+struct step_info {
+	const char *name;
+	int tries;
+	enum work_class class;
+	const char *leaves_behind;
+	step_fn *run;
+};
+
+extern const struct step_info flow_steps[STEP_COUNT];
+
+/* E_INTERNAL names an unknown step: a store written by a newer version. */
+NODISCARD enum status flow_step_parse(const char *name, enum step *out);
+
+/* Checks the table and that every step's transitions exist; daemon start refuses otherwise (P01). */
+NODISCARD enum status flow_check(void);
+
+/* Appends an operation to the incident's ticket lane. Its uuid is derived from the incident's uid and
+ * `purpose`, which must be unique within the incident. `payload` is stolen (a new reference). */
+void run_ticket(struct run *run, enum ticket_slot slot, enum ticket_kind kind, const char *purpose,
+		json_t *payload);
+/* The same for the commonest kind. */
+void run_comment(struct run *run, const char *purpose, const char *markdown);
+
+/* Remembers a candidate that was not taken, or did not help. */
+void run_reject(struct run *run, const char *function, const char *digest, const char *reason);
+
+/* The remedy is spent: it is remembered as rejected, and step_plan looks for another candidate. */
+enum status run_replan(struct run *run, struct outcome *out, const char *word, const char *reason);
+
+/* Sends the incident to a person: state, reason, and the outcome that leads to step_escalate. */
+enum status run_escalate(struct run *run, struct outcome *out, const char *word, const char *reason);

@@ -1,0 +1,234 @@
+#include "flow/measure.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "domain/promql.h"
+
+enum { RULES_MAX = 8 };
+
+struct look {
+	void *mem;
+	const struct flow *flow;
+	const struct incident *incident;
+	struct measurement *out;
+	bool unknown; /* some check could not be made */
+	bool holds;   /* some check says that the alert is still on */
+};
+
+enum passed { PASSED, NOT_PASSED, UNKNOWN };
+
+static void check(struct look *l, const char *name, enum passed passed, const char *observed,
+		  const char *limit, const char *detail)
+{
+	json_t *verdict = passed == PASSED	 ? json_true()
+			  : passed == NOT_PASSED ? json_false()
+						 : json_null();
+
+	json_array_append_new(l->out->checks, json_pack("{s:s, s:o, s:s, s:s, s:s}", "name", name,
+							"passed", verdict, "observed", observed,
+							"limit", limit, "detail", detail));
+	l->unknown = l->unknown || passed == UNKNOWN;
+	l->holds = l->holds || passed == NOT_PASSED;
+}
+
+static char *number(void *mem, double v)
+{
+	return isnan(v) ? str_dup(mem, "NaN") : str_fmt(mem, "%.6g", v);
+}
+
+/* Labels that both carry are equal. Looser than promql_labels_agree: the left side of a comparison
+ * may have labels that matching dropped. */
+static bool shared_labels_equal(const json_t *labels, const json_t *of)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)labels, name, value) {
+		const char *other = json_str(of, name);
+		if (other != NULL && !str_eq(other, json_string_value(value)))
+			return false;
+	}
+	return true;
+}
+
+static const struct sample *own_sample(const struct query_result *r, const json_t *labels,
+				       bool strict)
+{
+	for (size_t n = 0; n < r->count; n++) {
+		const json_t *have = r->samples[n].labels;
+		if (strict ? promql_labels_agree(have, labels) : shared_labels_equal(have, labels))
+			return &r->samples[n];
+	}
+	return NULL;
+}
+
+static bool all_own_labels_plain(const struct rule *rule, const struct incident *i)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (rule->labels, name, value) {
+		const char *text = json_string_value(value);
+		if (strstr(text, "{{") == NULL && !str_eq(text, json_str(i->labels, name)))
+			return false;
+	}
+	return true;
+}
+
+/* The series is gone. That is good news only when what exports it is alive. */
+static enum status source_is_alive(struct look *l, const struct query_result *left, bool *alive)
+{
+	const char *job = json_str(l->incident->labels, "job");
+	const char *instance = json_str(l->incident->labels, "instance");
+
+	if (job == NULL || instance == NULL) {
+		*alive = left->count > 0;
+		return OK;
+	}
+	struct query_result *up = NULL;
+	json_t *labels = mem_own(l->mem, json_pack("{s:s, s:s}", "job", job, "instance", instance));
+	TRY(prometheus_query(l->mem, &l->flow->prometheus, promql_selector(l->mem, "up", labels),
+			     &up));
+	*alive = up->count > 0 && up->samples[0].value > 0;
+	return OK;
+}
+
+static enum status limit_text(struct look *l, const struct comparison *c, char **out)
+{
+	double value;
+	struct query_result *r = NULL;
+
+	if (str_to_double(c->right, &value) == OK) {
+		*out = str_fmt(l->mem, "%s %s", c->sign, c->right);
+		return OK;
+	}
+	TRY(prometheus_query(l->mem, &l->flow->prometheus, c->right, &r));
+	const struct sample *s = own_sample(r, l->incident->labels, false);
+	*out = s == NULL ? str_fmt(l->mem, "%s %s", c->sign, c->right)
+			 : str_fmt(l->mem, "%s %s", c->sign, number(l->mem, s->value));
+	return OK;
+}
+
+static const char EXPRESSION[] = "the rule's expression no longer holds";
+
+/* The expression returns nothing for this alert: what is the value now, and is there one at all? */
+static enum status check_value(struct look *l, const struct rule *rule)
+{
+	struct comparison c;
+	struct query_result *left = NULL;
+	char *limit = NULL;
+	bool alive = false;
+
+	if (promql_comparison(l->mem, rule->expr, &c) != OK) {
+		check(l, EXPRESSION, PASSED, "no result", "no result", rule->expr);
+		return OK;
+	}
+	TRY(limit_text(l, &c, &limit));
+	TRY(prometheus_query(l->mem, &l->flow->prometheus, c.left, &left));
+	const struct sample *s = own_sample(left, l->incident->labels, false);
+	if (s != NULL) {
+		check(l, EXPRESSION, PASSED, number(l->mem, s->value), limit, rule->expr);
+		return OK;
+	}
+	TRY(source_is_alive(l, left, &alive));
+	if (alive)
+		check(l, EXPRESSION, PASSED, "the series is gone and its source is up", limit,
+		      rule->expr);
+	else
+		check(l, EXPRESSION, UNKNOWN, "no data, and nothing shows that its source is up",
+		      limit, rule->expr);
+	return OK;
+}
+
+static enum status check_rule(struct look *l, const struct rule *rule)
+{
+	struct query_result *r = NULL;
+
+	if (str_eq(rule->health, "err")) {
+		check(l, EXPRESSION, UNKNOWN, "Prometheus cannot evaluate the rule", "",
+		      rule->error);
+		return OK;
+	}
+	TRY(prometheus_query(l->mem, &l->flow->prometheus, rule->expr, &r));
+	const struct sample *s = own_sample(r, l->incident->labels, true);
+	if (s == NULL)
+		return check_value(l, rule);
+	struct comparison c;
+	char *limit = str_dup(l->mem, "no result");
+	if (promql_comparison(l->mem, rule->expr, &c) == OK)
+		TRY(limit_text(l, &c, &limit));
+	check(l, EXPRESSION, NOT_PASSED, number(l->mem, s->value), limit, rule->expr);
+	return OK;
+}
+
+static enum status check_rules(struct look *l)
+{
+	struct rule *rules = NULL;
+	size_t count = 0;
+	int mine = 0;
+
+	TRY(prometheus_rules(l->mem, &l->flow->prometheus, l->incident->alertname, &rules, &count));
+	for (size_t n = 0; n < count && mine < RULES_MAX; n++) {
+		if (!all_own_labels_plain(&rules[n], l->incident))
+			continue;
+		mine++;
+		TRY(check_rule(l, &rules[n]));
+	}
+	if (mine == 0)
+		check(l, EXPRESSION, UNKNOWN, "Prometheus knows no such rule", "",
+		      l->incident->alertname);
+	return OK;
+}
+
+static enum status check_alert(struct look *l)
+{
+	struct active_alert *alerts = NULL;
+	size_t count = 0;
+	bool firing = false;
+
+	TRY(prometheus_alerts(l->mem, &l->flow->prometheus, l->incident->alertname, &alerts,
+			      &count));
+	for (size_t n = 0; n < count; n++)
+		firing = firing || (alerts[n].firing &&
+				    promql_labels_agree(alerts[n].labels, l->incident->labels));
+	check(l, "the alert is no longer firing", firing ? NOT_PASSED : PASSED,
+	      firing ? "firing" : "not firing", "not firing", "");
+	return OK;
+}
+
+static void conclude(struct look *l)
+{
+	struct measurement *m = l->out;
+
+	if (l->holds) {
+		m->verdict = VERDICT_NOT_RECOVERED;
+		m->reason = "the alert still holds";
+	} else if (l->unknown) {
+		m->verdict = VERDICT_INCONCLUSIVE;
+		m->reason = "Prometheus could not prove it";
+	} else {
+		m->verdict = VERDICT_RECOVERED;
+		m->reason = "the alert's condition no longer holds";
+	}
+}
+
+enum status measure_alert(void *mem, const struct flow *flow, const struct incident *i,
+			  struct measurement *out)
+{
+	struct look l = {.mem = mem, .flow = flow, .incident = i, .out = out};
+
+	out->checks = mem_own(mem, json_array());
+	enum status s = check_rules(&l);
+	if (s == OK)
+		s = check_alert(&l);
+	if (s == E_CANCELED)
+		return s;
+	if (s != OK)
+		check(&l, "Prometheus answers", UNKNOWN, "no answer", "", status_message());
+	conclude(&l);
+	return OK;
+}

@@ -1,0 +1,23 @@
+/*
+ * When to work on what, and by whom: a heap of due lanes in memory (the durable truth is the store's;
+ * it is rebuilt from there at start), and a pool of worker threads started on demand. A lane is never
+ * given to two workers at once: a signal that arrives while one works on it is remembered and looked
+ * at as soon as it is done.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "flow/flow.h"
+
+struct schedule;
+
+/* Loads what is due from the store and starts the dispatcher. `max_workers` ≥ 1. */
+NODISCARD enum status schedule_start(void *mem, struct flow *flow, int max_workers, struct schedule **out);
+
+/* A store_due_fn; arg is the struct schedule. */
+void schedule_due(int64_t incident, enum lane lane, int64_t due_ms, void *arg);
+
+/* Lets running steps finish (their calls are cancelled by http_client_stop), starts no new ones. */
+void schedule_stop(struct schedule *s);

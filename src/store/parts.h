@@ -1,0 +1,30 @@
+/* What the files of this folder share; nobody else includes it. */
+#pragma once
+
+#include <pthread.h>
+
+#include "store/database.h"
+#include "store/store.h"
+#include "store/writer.h"
+
+enum { READERS_KEPT = 8 };
+
+struct store {
+	const char *path;
+	int lock_fd;
+	struct writer *writer;
+	pthread_mutex_t readers_lock;
+	struct database *readers[READERS_KEPT];
+	int reader_count;
+};
+
+/* A read-only connection for one query or a few; give it back. */
+NODISCARD enum status reader_take(struct store *s, struct database **out);
+void reader_give(struct store *s, struct database *db);
+
+/* Inside a write. */
+NODISCARD enum status journal_add(struct database *db, int64_t incident, int64_t at_ms, const char *step, int attempt,
+				  const char *outcome, int64_t duration_ms, const char *note);
+NODISCARD enum status letter_add(struct database *db, const struct dead_letter *d, int64_t *id);
+NODISCARD enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incident, const struct ticket_op *ops,
+				     size_t count, int64_t now_ms);

@@ -1,0 +1,245 @@
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/parts.h"
+#include "store/schema.h"
+
+enum { QUEUE_LIMIT = 8192, QUEUE_LIMIT_BYTES = 64 * 1024 * 1024 };
+
+static enum status make_directory(const char *dir)
+{
+	char reason[128];
+	struct stat st;
+
+	if (mkdir(dir, 0700) == 0)
+		return OK;
+	if (errno != EEXIST)
+		return failure(E_INVALID, "store: %s cannot be created: %s", dir,
+			       strerror_r(errno, reason, sizeof(reason)));
+	if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+		return failure(E_INVALID, "store: %s is not a directory", dir);
+	return OK;
+}
+
+/* The kernel drops the lock when the process ends, however it ends. */
+static enum status lock_directory(void *mem, struct store *s, const char *dir)
+{
+	char reason[128];
+	char *path = str_fmt(mem, "%s/lock", dir);
+
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return failure(E_INVALID, "store: %s is not writable: %s", dir,
+			       strerror_r(errno, reason, sizeof(reason)));
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		close(s->lock_fd);
+		s->lock_fd = -1;
+		return failure(E_CONFLICT,
+			       "store: %s is in use by another agent-sre; stop it, or name another "
+			       "directory with --data",
+			       dir);
+	}
+	return OK;
+}
+
+static enum status prepare(struct database *db)
+{
+	TRY(database_script(
+		db,
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+		" PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
+		" PRAGMA cache_size = -16384;"));
+	return schema_migrate(db);
+}
+
+static int drop(struct store *s)
+{
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	pthread_mutex_destroy(&s->readers_lock);
+	return 0;
+}
+
+enum status store_open(void *mem, const struct store_options *o, struct store **out)
+{
+	struct store *s = NEW(mem, struct store);
+	struct database *db = NULL;
+
+	s->lock_fd = -1;
+	pthread_mutex_init(&s->readers_lock, NULL);
+	talloc_set_destructor(s, drop);
+	TRY(make_directory(o->dir));
+	TRY(lock_directory(s, s, o->dir));
+	s->path = str_fmt(s, "%s/agent-sre.db", o->dir);
+	mode_t before = umask(0077);
+	enum status status = database_open(s, s->path, true, &db);
+	if (status == OK)
+		status = prepare(db);
+	umask(before);
+	TRY(status);
+	TRY(writer_start(s, db, o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
+			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
+			 &s->writer));
+	*out = s;
+	return OK;
+}
+
+void store_close(struct store *s)
+{
+	writer_stop(s->writer);
+	talloc_free(s);
+}
+
+enum status store_health(struct store *s)
+{
+	return writer_health(s->writer);
+}
+
+void store_on_due(struct store *s, store_due_fn *due, void *arg)
+{
+	writer_on_due(s->writer, due, arg);
+}
+
+enum status reader_take(struct store *s, struct database **out)
+{
+	struct database *db = NULL;
+
+	pthread_mutex_lock(&s->readers_lock);
+	if (s->reader_count > 0)
+		db = s->readers[--s->reader_count];
+	pthread_mutex_unlock(&s->readers_lock);
+	if (db == NULL)
+		TRY(database_open(NULL, s->path, false,
+				  &db)); /* rootless: it wanders between threads */
+	*out = db;
+	return OK;
+}
+
+void reader_give(struct store *s, struct database *db)
+{
+	bool kept = false;
+
+	pthread_mutex_lock(&s->readers_lock);
+	if (s->reader_count < READERS_KEPT) {
+		s->readers[s->reader_count++] = db;
+		kept = true;
+	}
+	pthread_mutex_unlock(&s->readers_lock);
+	if (!kept)
+		talloc_free(db);
+}
+
+static enum status each(struct database *db, const char *sql, enum lane lane, store_due_fn *due,
+			void *arg)
+{
+	sqlite3_stmt *row = NULL;
+	bool more = true;
+
+	TRY(database_select(db, &row, sql, ""));
+	for (;;) {
+		TRY(database_row(db, row, &more));
+		if (!more)
+			return OK;
+		due(column_int(row, 0), lane, column_int(row, 1), arg);
+	}
+}
+
+enum status store_each_due(struct store *s, store_due_fn *due, void *arg)
+{
+	struct database *db = NULL;
+
+	TRY(reader_take(s, &db));
+	enum status status = each(db, "SELECT incident, due_ms FROM job", LANE_FLOW, due, arg);
+	if (status == OK)
+		status = each(db,
+			      "SELECT incident, min(due_ms) FROM ticket_op WHERE state = 0 GROUP "
+			      "BY incident",
+			      LANE_TICKET, due, arg);
+	reader_give(s, db);
+	return status;
+}
+
+enum status store_counts(struct store *s, struct store_counts *out)
+{
+	struct database *db = NULL;
+	sqlite3_stmt *row = NULL;
+	bool more = true;
+
+	*out = (struct store_counts){0};
+	TRY(reader_take(s, &db));
+	enum status status = database_select(
+		db, &row, "SELECT state, count(*) FROM incident WHERE state <> 6 GROUP BY state",
+		"");
+	while (status == OK && more) {
+		status = database_row(db, row, &more);
+		if (status == OK && more && column_int(row, 0) >= 0 &&
+		    column_int(row, 0) < INCIDENT_STATE_COUNT)
+			out->incidents[column_int(row, 0)] = column_int(row, 1);
+	}
+	if (status == OK)
+		status = database_number(db, &out->jobs, "SELECT count(*) FROM job", "");
+	if (status == OK)
+		status = database_number(db, &out->ticket_ops,
+					 "SELECT count(*) FROM ticket_op WHERE state = 0", "");
+	if (status == OK)
+		status = database_number(db, &out->dead_letters, "SELECT count(*) FROM dead_letter",
+					 "");
+	reader_give(s, db);
+	return status;
+}
+
+/* --- retention
+ * ------------------------------------------------------------------------------------------- */
+
+struct expiry {
+	struct write op;
+	int64_t older_than_ms;
+};
+
+static enum status expire(struct write *op, struct writer *w, struct database *db)
+{
+	static const char *const STATEMENTS[] = {
+		"DELETE FROM event WHERE (source, id) IN (SELECT source, id FROM event WHERE "
+		"received_ms < ?"
+		" AND incident NOT IN (SELECT id FROM incident WHERE state <> 6) LIMIT 2000)",
+		"DELETE FROM episode WHERE (fingerprint, starts_ms) IN (SELECT fingerprint, "
+		"starts_ms FROM episode"
+		" WHERE received_ms < ? AND incident NOT IN (SELECT id FROM incident WHERE state "
+		"<> 6) LIMIT 2000)",
+		"DELETE FROM call WHERE id IN (SELECT id FROM call WHERE at_ms < ? LIMIT 2000)",
+		"DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE failed_ms < "
+		"? LIMIT 2000)",
+		"DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j JOIN incident i ON "
+		"i.id = j.incident"
+		" WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
+		"DELETE FROM ticket_op WHERE seq IN (SELECT t.seq FROM ticket_op t JOIN incident i "
+		"ON i.id = t.incident"
+		" WHERE t.state <> 0 AND i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
+		"DELETE FROM incident WHERE id IN (SELECT id FROM incident i WHERE state = 6 AND "
+		"closed_ms < ?"
+		" AND NOT EXISTS (SELECT 1 FROM ticket_op t WHERE t.incident = i.id)"
+		" AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.incident = i.id) LIMIT 500)",
+	};
+	const struct expiry *e = (const struct expiry *)op;
+
+	(void)w;
+	for (size_t n = 0; n < sizeof(STATEMENTS) / sizeof(STATEMENTS[0]); n++)
+		TRY(database_run(db, STATEMENTS[n], "i", e->older_than_ms));
+	return OK;
+}
+
+enum status store_expire(struct store *s, int64_t older_than_ms)
+{
+	struct expiry e = {.op = {.run = expire}, .older_than_ms = older_than_ms};
+
+	return writer_await(s->writer, &e.op);
+}

@@ -1,0 +1,227 @@
+/*
+ * Durable facts. One SQLite database in the data directory (WAL, synchronous=FULL), locked by one
+ * process. Every write goes through one writer thread that gathers all operations waiting at that
+ * moment into one transaction with one fsync (group commit); each operation runs in a savepoint of
+ * its own, so that one that fails does not take its group down. Nothing is reported as done before
+ * the fsync that covers it. Reads borrow a read-only connection from a small pool.
+ *
+ * All functions may be called from any thread. Times are ms since the epoch, passed in.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "domain/event.h"
+#include "domain/incident.h"
+#include "domain/policy.h"
+#include "domain/ticket.h"
+
+struct store;
+
+struct store_options {
+	const char *dir;          /* created with mode 0700 when absent */
+	size_t queue_limit;       /* operations that may wait for the writer; 0 = 8192 */
+	size_t queue_limit_bytes; /* of intake bodies that wait; 0 = 64 MiB */
+};
+
+/* E_CONFLICT: another process holds the directory; E_INVALID: not writable, not ours, newer schema. */
+NODISCARD enum status store_open(void *mem, const struct store_options *o, struct store **out);
+/* Finishes what waits (it becomes durable and is reported), then closes. */
+void store_close(struct store *s);
+/* OK while the last transaction succeeded; else the status and message of its failure. */
+NODISCARD enum status store_health(struct store *s);
+
+/* --- work that is due ------------------------------------------------------------------------ */
+
+/* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. */
+enum lane { LANE_FLOW, LANE_TICKET };
+
+/* Called (on the writer thread, after the fsync) when something outside a worker made a lane due:
+ * a new incident, a resolved event, an approval, the first waiting ticket operation. Set before
+ * the first write; must not block. */
+typedef void store_due_fn(int64_t incident, enum lane lane, int64_t due_ms, void *arg);
+void store_on_due(struct store *s, store_due_fn *due, void *arg);
+
+/* Calls `due` for every job and every ticket lane with waiting operations: once, at start. */
+NODISCARD enum status store_each_due(struct store *s, store_due_fn *due, void *arg);
+
+/* --- intake ---------------------------------------------------------------------------------- */
+
+enum admit_outcome {
+	ADMIT_OPENED,    /* a new incident */
+	ADMIT_REPEATED,  /* one more "firing" for a known episode, or for an incident still open */
+	ADMIT_RESOLVED,  /* it ends a known incident */
+	ADMIT_ORPHAN,    /* resolved, but no incident is known: remembered, so that a late "firing" of
+			    the same episode is known to be over */
+	ADMIT_DUPLICATE, /* same source and id as an earlier event */
+	ADMIT_REJECTED,  /* the member was refused; it is in the dead letters */
+};
+
+struct admit_result {
+	enum admit_outcome outcome;
+	int64_t incident;           /* 0 = none */
+	int64_t dead_letter;        /* of a rejected member */
+	const char *correlation_id; /* of the event as first admitted */
+};
+
+/* One request's events: durable together or not at all. `set`, `results` and everything in them
+ * belong to the caller and must stay until `done`. */
+struct admission {
+	const struct event_set *set;
+	const char *origin; /* "agent" or "webhook": origin.kind of dead letters */
+	int64_t received_ms;
+	struct admit_result *results; /* set->count of them, talloc'd: what is found hangs there */
+	enum status status;           /* of the whole: OK = all of it is on disk */
+	const char *message;          /* why not; valid in `done` */
+	void (*done)(struct admission *a); /* on the writer thread, exactly once; must not block */
+	void *arg;
+};
+
+/* Joins the open group; `done` follows. E_RATE (and no `done`) when the waiting room is full. */
+NODISCARD enum status store_admit(struct store *s, struct admission *a);
+
+/* What is known of an event: {event_id, event_source, correlation_id, received_at, outcome,
+ * incident?, state?}. E_NOTFOUND. */
+NODISCARD enum status store_event(void *mem, struct store *s, const char *source, const char *id, json_t **out);
+
+/* --- incidents and their steps ---------------------------------------------------------------- */
+
+NODISCARD enum status store_incident(void *mem, struct store *s, int64_t id, struct incident **out);
+
+struct incident_filter {
+	int state;          /* enum incident_state, or -1 = any, -2 = all that are not closed */
+	int64_t before;     /* only ids below this one; 0 = no bound */
+	const char *ticket; /* only the one with this ticket key; NULL = any */
+	size_t limit;       /* 1..1000 */
+};
+/* Newest first. */
+NODISCARD enum status store_incidents(void *mem, struct store *s, const struct incident_filter *f,
+				      struct incident ***out, size_t *count);
+
+struct job {
+	char step[24];
+	int attempt;    /* tries of this step that have failed */
+	int64_t due_ms;
+};
+/* The incident's job; E_NOTFOUND when its flow has ended. */
+NODISCARD enum status store_job(struct store *s, int64_t incident, struct job *out);
+
+struct dead_letter {
+	const char *event_id, *event_type, *event_source, *subject, *correlation_id; /* "" = unknown */
+	const char *reason;   /* failure_reason: one sentence */
+	const char *category; /* parse, envelope, type, data, oversize, step, ticket */
+	bool permanent;
+	const char *stage;    /* intake, or the step's name */
+	int attempts;
+	const char *origin;   /* agent, webhook */
+	int64_t received_ms, failed_ms;
+	int64_t incident;     /* 0 = none */
+	const char *body;     /* what came, or its head when oversize; NULL = none */
+};
+
+/* What one run of one step leaves behind; all of it becomes durable in one transaction. */
+struct step_commit {
+	const struct incident *after;   /* state and memory (incident_memory_encode); id and signals as loaded */
+	const char *step;               /* that ran */
+	int attempt;
+	const char *outcome;            /* done, wait, retry, failed, escalated, … */
+	const char *note;               /* one sentence for the timeline; NULL = no journal row */
+	int64_t started_ms, duration_ms;
+	const char *next_step;          /* NULL = the flow has ended */
+	int next_attempt;
+	int64_t due_ms;
+	bool resolved;                  /* this step found by polling that the alert is over:
+					   after->resolved_ms and resolved_by are written if not set yet */
+	bool closed;                    /* closed_ms = now_ms */
+	const char *approval;           /* "pending" opens an approval for after->plan->digest until
+					   after->approval_expires_ms; "expired" ends it; NULL = unchanged */
+	bool calls_function;            /* an intent: counts towards cooldown and hourly limits */
+	const struct ticket_op *ops;    /* appended to the ticket lane, in this order */
+	size_t op_count;
+	const struct dead_letter *dead; /* NULL = none */
+	int64_t now_ms;
+};
+
+/* Blocks until durable. `*due_ms` is when the next step is due: now when a signal arrived since
+ * the incident was loaded, else c->due_ms. */
+NODISCARD enum status store_commit_step(struct store *s, const struct step_commit *c, int64_t *due_ms);
+
+struct journal_entry {
+	int64_t at_ms, duration_ms;
+	const char *step;    /* a step, "ticket", "event", "approval" */
+	int attempt;
+	const char *outcome;
+	const char *note;
+};
+/* Oldest first; events, approvals and delivered ticket operations included. */
+NODISCARD enum status store_journal(void *mem, struct store *s, int64_t incident,
+				    struct journal_entry **out, size_t *count);
+
+/* Records a person's decision on the pending approval. `digest` must be a prefix (≥ 8) of the plan's,
+ * or NULL. E_NOTFOUND: no such incident. E_CONFLICT: nothing is pending, it is decided already, it
+ * has expired, or the plan has changed; the message says which. Blocks until durable. */
+NODISCARD enum status store_decide(struct store *s, int64_t incident, const char *digest, bool approve,
+				   const char *by, int64_t now_ms);
+
+NODISCARD enum status store_history(struct store *s, const char *function, const char *target,
+				    const char *fingerprint, int64_t now_ms, struct history *out);
+
+/* True while an older incident of the same fingerprint has not been closed. */
+NODISCARD enum status store_has_open_predecessor(struct store *s, int64_t incident, bool *out);
+
+/* --- the ticket lane --------------------------------------------------------------------------- */
+
+struct ticket_work {
+	struct ticket_op op;
+	struct ticket_ref ref; /* the slot's ticket; id NULL before CREATE was delivered */
+	int attempt;           /* tries that have failed */
+	int64_t due_ms;
+	int64_t created_ms;    /* when the operation was decided */
+};
+/* The oldest waiting operation of the incident; E_NOTFOUND when there is none (or the lane is
+ * blocked by one that was buried). */
+NODISCARD enum status store_ticket_next(void *mem, struct store *s, int64_t incident, struct ticket_work **out);
+/* Delivered. `ref` after CREATE, else NULL. Blocks until durable. */
+NODISCARD enum status store_ticket_done(struct store *s, int64_t incident, int64_t seq,
+					const struct ticket_ref *ref, const char *note,
+					int64_t started_ms, int64_t now_ms);
+NODISCARD enum status store_ticket_retry(struct store *s, int64_t incident, int64_t seq, const char *error,
+					 int64_t due_ms, int64_t now_ms);
+/* Refused for good: a dead letter is written. A buried CREATE blocks its slot's later operations,
+ * any other one does not. */
+NODISCARD enum status store_ticket_bury(struct store *s, int64_t incident, int64_t seq, const char *error,
+					int64_t now_ms);
+
+/* --- the embedded tracker ---------------------------------------------------------------------- */
+
+/* Carries out one operation; a known uuid changes nothing. `ref` is the ticket (CREATE: ignored);
+ * `*out` is set after CREATE, under mem. Keys are "<team>-<number>", URLs "<base_url>/tickets/<key>". */
+NODISCARD enum status store_tracker_apply(void *mem, struct store *s, const struct ticket_op *op,
+					  const struct ticket_ref *ref, const char *team,
+					  const char *base_url, int64_t now_ms, struct ticket_ref *out);
+/* {id, key, title, body, priority, state, labels[], assignee, created_at, closed_at, entries:[{at,
+ * kind, body}]}. E_NOTFOUND. */
+NODISCARD enum status store_tracker_ticket(void *mem, struct store *s, const char *key, json_t **out);
+
+/* --- dead letters ------------------------------------------------------------------------------ */
+
+/* Asynchronous; `done` (may be NULL) is called on the writer thread with OK once durable. Copies
+ * what it needs. E_RATE when the waiting room is full. */
+NODISCARD enum status store_bury(struct store *s, const struct dead_letter *d,
+				 void (*done)(enum status s, void *arg), void *arg);
+/* Newest first, as names.md section 3 names the members, without the body. */
+NODISCARD enum status store_dead_letters(void *mem, struct store *s, size_t limit, json_t **out);
+
+/* --- numbers ------------------------------------------------------------------------------------ */
+
+struct store_counts {
+	int64_t incidents[INCIDENT_STATE_COUNT]; /* CLOSED is not counted and stays 0 */
+	int64_t jobs, ticket_ops, dead_letters;
+};
+NODISCARD enum status store_counts(struct store *s, struct store_counts *out);
+
+/* Deletes events, closed incidents and dead letters older than this; a small bite per call. */
+NODISCARD enum status store_expire(struct store *s, int64_t older_than_ms);

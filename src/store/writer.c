@@ -1,0 +1,304 @@
+#include "store/writer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/str.h"
+
+#ifdef AGENT_SRE_TESTING
+#include <fcntl.h>
+#endif
+
+enum { GROUP_MAX = 4096 };
+
+struct due {
+	int64_t incident, due_ms;
+	enum lane lane;
+};
+
+struct writer {
+	struct database *db;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t more, room;
+	struct write *first, **last;
+	size_t count, bytes, limit, limit_bytes;
+	bool stopping;
+	enum status health;
+	char health_message[256];
+	/* the writer thread's own */
+	struct due *dues;
+	size_t due_count;
+	store_due_fn *due;
+	void *due_arg;
+};
+
+void writer_on_due(struct writer *w, store_due_fn *due, void *arg)
+{
+	w->due_arg = arg;
+	w->due = due;
+}
+
+void writer_due(struct writer *w, int64_t incident, enum lane lane, int64_t due_ms)
+{
+	if (w->due_count == talloc_array_length(w->dues))
+		w->dues = GROW(w, w->dues, struct due, w->due_count * 2);
+	w->dues[w->due_count++] = (struct due){incident, due_ms, lane};
+}
+
+/* --- crash points, for tests
+ * ------------------------------------------------------------------------ */
+
+#ifdef AGENT_SRE_TESTING
+static void crash_point(void)
+{
+	static long committed;
+	const char *at = getenv("AGENT_SRE_CRASH_AFTER");
+	const char *log = getenv("AGENT_SRE_CRASH_LOG");
+	char line[32];
+
+	committed++;
+	if (log != NULL) {
+		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		str_print(line, sizeof(line), "%ld\n", committed);
+		if (fd >= 0 && write(fd, line, strlen(line)) > 0)
+			close(fd);
+	}
+	str_print(line, sizeof(line), "%ld", committed);
+	if (at != NULL && str_eq(at, line))
+		_exit(137);
+}
+#else
+static void crash_point(void)
+{
+}
+#endif
+
+/* --- one group
+ * ------------------------------------------------------------------------------------------ */
+
+static void note_failure(struct write *op, enum status s)
+{
+	op->status = s;
+	str_print(op->message, sizeof(op->message), "%s", status_message());
+}
+
+static void fail_group(struct write *group, enum status s)
+{
+	for (struct write *op = group; op != NULL; op = op->next)
+		note_failure(op, s);
+}
+
+/* A full disk makes SQLite roll back the whole transaction by itself; then all are lost. */
+static enum status run_one(struct writer *w, struct write *op, bool alone)
+{
+	op->due_mark = w->due_count;
+	if (!alone)
+		TRY(database_run(w->db, "SAVEPOINT one", ""));
+	enum status s = op->run(op, w, w->db);
+	if (s == OK)
+		return alone ? OK : database_run(w->db, "RELEASE one", "");
+	note_failure(op, s);
+	w->due_count = op->due_mark;
+	if (!database_in_transaction(w->db))
+		return s;
+	if (alone)
+		return OK; /* the caller rolls back */
+	TRY(database_run(w->db, "ROLLBACK TO one", ""));
+	return database_run(w->db, "RELEASE one", "");
+}
+
+static enum status run_all(struct writer *w, struct write *group)
+{
+	bool alone = group->next == NULL;
+
+	TRY(database_run(w->db, "BEGIN", ""));
+	for (struct write *op = group; op != NULL; op = op->next)
+		TRY(run_one(w, op, alone));
+	if (alone && group->status != OK)
+		return database_run(w->db, "ROLLBACK", "");
+	return database_run(w->db, "COMMIT", "");
+}
+
+static void remember_health(struct writer *w, enum status s)
+{
+	pthread_mutex_lock(&w->lock);
+	w->health = s;
+	if (s != OK)
+		str_print(w->health_message, sizeof(w->health_message), "%s", status_message());
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void undo(struct writer *w, struct write *group, enum status s)
+{
+	metric_add(M_STORE_ERRORS, 1);
+	w->due_count = 0;
+	fail_group(group, s);
+	if (database_in_transaction(w->db) && database_run(w->db, "ROLLBACK", "") != OK)
+		fail_group(group, E_INTERNAL);
+}
+
+static void write_group(struct writer *w, struct write *group, size_t count)
+{
+	int64_t before = database_total_changes(w->db);
+	int64_t began = clock_monotonic();
+
+	w->due_count = 0;
+	for (struct write *op = group; op != NULL; op = op->next)
+		op->status = OK;
+	enum status s = run_all(w, group);
+	if (s != OK)
+		undo(w, group, s);
+	remember_health(w, s);
+	metric_observe(M_INTAKE_GROUP, (double)count);
+	metric_observe(M_STORE_COMMIT, (double)(clock_monotonic() - began) / 1000.0);
+	if (s == OK && database_total_changes(w->db) != before)
+		crash_point();
+}
+
+static void report(struct writer *w, struct write *group)
+{
+	for (size_t n = 0; n < w->due_count && w->due != NULL; n++)
+		w->due(w->dues[n].incident, w->dues[n].lane, w->dues[n].due_ms, w->due_arg);
+	for (struct write *op = group, *next; op != NULL; op = next) {
+		next = op->next; /* op may be gone once it is settled */
+		op->settled(op, op->status, op->message);
+	}
+}
+
+/* --- the thread
+ * ------------------------------------------------------------------------------------------- */
+
+static struct write *take_group(struct writer *w, size_t *count)
+{
+	struct write *group;
+	struct write **end = &group;
+
+	pthread_mutex_lock(&w->lock);
+	while (w->first == NULL && !w->stopping)
+		pthread_cond_wait(&w->more, &w->lock);
+	group = w->first;
+	for (*count = 0; *end != NULL && *count < GROUP_MAX; (*count)++) {
+		w->bytes -= (*end)->bytes;
+		end = &(*end)->next;
+	}
+	w->first = *end;
+	if (w->first == NULL)
+		w->last = &w->first;
+	w->count -= *count;
+	*end = NULL;
+	pthread_cond_broadcast(&w->room);
+	pthread_mutex_unlock(&w->lock);
+	return group;
+}
+
+static void *serve(void *arg)
+{
+	struct writer *w = arg;
+	size_t count;
+
+	for (struct write *group; (group = take_group(w, &count)) != NULL;) {
+		write_group(w, group, count);
+		report(w, group);
+	}
+	return NULL;
+}
+
+static bool is_full(const struct writer *w, const struct write *op)
+{
+	return w->count >= w->limit || (w->count > 0 && w->bytes + op->bytes > w->limit_bytes);
+}
+
+static void enqueue(struct writer *w, struct write *op)
+{
+	op->next = NULL;
+	*w->last = op;
+	w->last = &op->next;
+	w->count++;
+	w->bytes += op->bytes;
+	pthread_cond_signal(&w->more);
+}
+
+enum status writer_submit(struct writer *w, struct write *op)
+{
+	pthread_mutex_lock(&w->lock);
+	bool stopping = w->stopping;
+	bool full = is_full(w, op);
+	if (!stopping && !full)
+		enqueue(w, op);
+	pthread_mutex_unlock(&w->lock);
+	if (stopping)
+		return failure(E_CANCELED, "the store is closing");
+	return full ? failure_after(1000, E_RATE, "too many writes are waiting for the disk") : OK;
+}
+
+static void wake(struct write *op, enum status s, const char *message)
+{
+	(void)s;
+	(void)message;
+	sem_post(&op->done);
+}
+
+enum status writer_await(struct writer *w, struct write *op)
+{
+	sem_init(&op->done, 0, 0);
+	op->settled = wake;
+	pthread_mutex_lock(&w->lock);
+	while (is_full(w, op) && !w->stopping)
+		pthread_cond_wait(&w->room, &w->lock);
+	bool stopping = w->stopping;
+	if (!stopping)
+		enqueue(w, op);
+	pthread_mutex_unlock(&w->lock);
+	if (stopping)
+		return failure(E_CANCELED, "the store is closing");
+	while (sem_wait(&op->done) != 0)
+		;
+	sem_destroy(&op->done);
+	return op->status == OK ? OK : failure(op->status, "%s", op->message);
+}
+
+enum status writer_start(void *mem, struct database *db, size_t limit, size_t limit_bytes,
+			 struct writer **out)
+{
+	struct writer *w = NEW(mem, struct writer);
+
+	w->db = db;
+	w->limit = limit;
+	w->limit_bytes = limit_bytes;
+	w->last = &w->first;
+	w->dues = NEW_ARRAY(w, struct due, 64);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->more, NULL);
+	pthread_cond_init(&w->room, NULL);
+	if (pthread_create(&w->thread, NULL, serve, w) != 0)
+		return failure(E_INTERNAL, "store: cannot start the writer thread");
+	*out = w;
+	return OK;
+}
+
+void writer_stop(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stopping = true;
+	pthread_cond_broadcast(&w->more);
+	pthread_cond_broadcast(&w->room);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->more);
+	pthread_cond_destroy(&w->room);
+}
+
+enum status writer_health(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	enum status s = w->health == OK ? OK : failure(w->health, "%s", w->health_message);
+	pthread_mutex_unlock(&w->lock);
+	return s;
+}

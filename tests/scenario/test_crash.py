@@ -1,0 +1,136 @@
+"""Each scenario again with the process killed after every commit: the end must be the same, and every outside
+effect must have happened once."""
+import os
+import unittest
+
+from world import ANNOTATIONS, World, catalogue, event, request  # noqa: F401
+
+
+def happy(w):
+    w.fire()
+    w.until_state("recovered")
+    w.resolve()
+    return w.until_state("closed")
+
+
+def unresolved(w):
+    w.fire()
+    return w.until_state("closed", seconds=5)
+
+
+def failing(w):
+    w.functions.code, w.functions.body = 500, {"status": "error", "message": "no such pod"}
+    w.fire()
+    w.until_state("escalated")
+    w.rule.value = 0.0
+    w.resolve()
+    return w.until_state("closed")
+
+
+def rejected(w):
+    w.fire(annotations={**ANNOTATIONS, "lambda_function": "unknown-function"})
+    w.until_state("escalated")
+    w.rule.value = 0.0
+    w.resolve()
+    return w.until_state("closed")
+
+
+def approved(w):
+    w.fire()
+    w.until_state("approval")
+
+    def decided():
+        w.revive()
+        code, reply = request(w.agent.url + "/approvals/INC-1", "POST", {"decision": "approve", "by": "tester"})
+        return code in (200, 409)
+    w.until(decided, "the approval is taken")
+    w.until_state("recovered")
+    w.resolve()
+    return w.until_state("closed")
+
+
+def busy_function(w):
+    w.functions.faults = [("status", 503)]
+    return happy(w)
+
+
+SCENARIOS = {"happy": (happy, {}), "unresolved": (unresolved, {}), "failing": (failing, {}),
+             "rejected": (rejected, {}), "approved": (approved, {"policy": {"mode": "supervised"}}),
+             "busy_function": (busy_function, {})}
+
+
+def summary(w, incident):
+    """What must not depend on crashes: how it ended, and every effect outside."""
+    def tickets():
+        found = []
+        for n in range(1, 4):
+            code, ticket = w.agent.get(f"/tickets/SRE-{n}")
+            if code == 200:
+                found.append((ticket["title"], ticket["state"], sorted(ticket["labels"]),
+                              [e["body"].split("\n")[0] for e in ticket["entries"] if e["kind"] == "comment"]))
+        return found
+
+    def settled():
+        w.revive()
+        return w.agent.metric("ticket_operations_waiting") == 0 and tickets()
+    w.until(settled, "every ticket operation is delivered")
+    return {"state": incident["state"], "verdict": incident.get("verification", {}).get("verdict"),
+            "result": incident.get("action", {}).get("result"), "escalation": incident.get("escalation"),
+            "incidents": len(w.agent.incidents()), "effects": w.functions.effects, "tickets": tickets()}
+
+
+class CrashTest(unittest.TestCase):
+    maxDiff = None
+
+    def run_once(self, scenario, options, crash_after=None, crash_log=None, functions=None):
+        w = World(functions=functions, **options)
+        try:
+            w.fault()
+            w.agent.start(crash_after, crash_log)
+            return summary(w, scenario(w)), w.agent.starts
+        finally:
+            w.close()
+
+    def commits(self, scenario, options, functions=None):
+        log = os.path.join("/tmp", f"agent-sre-commits-{os.getpid()}-{scenario.__name__}")
+        expected, _ = self.run_once(scenario, options, None, log, functions)
+        with open(log) as f:
+            count = len(f.readlines())
+        os.unlink(log)
+        self.assertGreater(count, 5)
+        return expected, count
+
+    def check(self, name):
+        scenario, options = SCENARIOS[name]
+        expected, count = self.commits(scenario, options)
+        crashes = 0
+        for n in range(1, count + 1):
+            with self.subTest(crash_after=n):
+                got, starts = self.run_once(scenario, options, n)
+                crashes += starts - 1
+                self.assertEqual(got, expected)
+        self.assertGreater(crashes, count // 2, "the kills must really have happened")
+
+    def test_a_careless_function_is_called_at_most_once(self):
+        functions = catalogue(idempotent=False)
+
+        def careless(w):
+            w.functions.careless.add("pod-restart")
+            w.fire()
+            w.until(lambda: (w.agent.incident() or {}).get("state") in ("recovered", "escalated"), "an end", seconds=5)
+            w.rule.value = 0.0
+            w.resolve()
+            return w.until_state("closed")
+        _, count = self.commits(careless, {}, functions)
+        for n in range(1, count + 1):
+            with self.subTest(crash_after=n):
+                got, _ = self.run_once(careless, {}, n, None, functions)
+                self.assertLessEqual(len(got["effects"]), 1)
+                self.assertEqual(got["state"], "closed")
+
+
+for _name in SCENARIOS:
+    setattr(CrashTest, f"test_{_name}_survives_a_kill_after_every_commit", lambda self, n=_name: self.check(n))
+
+if __name__ == "__main__":
+    unittest.main()
