@@ -23,7 +23,6 @@ struct reader {
 	const char *name;
 	const char *text;
 	size_t n;
-	size_t byte, index; /* the same place, in bytes and in libyaml's characters */
 	int depth;
 	json_t *lines; /* NULL when not wanted */
 	size_t paths_bytes;
@@ -93,22 +92,10 @@ static enum status next(struct reader *r, yaml_event_t *e)
 	return yaml_parser_parse(&r->parser, e) ? OK : refuse_syntax(r);
 }
 
-/* The byte at a mark. Marks count characters and come in rising order. */
-static char byte_at(struct reader *r, size_t index)
-{
-	for (; r->index < index && r->byte < r->n; r->index++)
-		for (r->byte++; r->byte < r->n; r->byte++)
-			if (((unsigned char)r->text[r->byte] & 0xc0) != 0x80)
-				break;
-	return r->byte < r->n ? r->text[r->byte] : '\0';
-}
-
-/* libyaml forgets the tag "!" of a scalar, so the text itself is looked at. */
-static bool is_tagged(struct reader *r, const yaml_event_t *e)
+static bool is_tagged(const yaml_event_t *e)
 {
 	if (e->type == YAML_SCALAR_EVENT)
-		return e->data.scalar.tag != NULL ||
-		       (e->data.scalar.length > 0 && byte_at(r, e->start_mark.index) == '!');
+		return e->data.scalar.tag != NULL;
 	return e->type == YAML_SEQUENCE_START_EVENT ? e->data.sequence_start.tag != NULL
 						    : e->data.mapping_start.tag != NULL;
 }
@@ -121,13 +108,13 @@ static bool is_anchored(const yaml_event_t *e)
 						    : e->data.mapping_start.anchor != NULL;
 }
 
-static enum status check_node(struct reader *r, const yaml_event_t *e)
+static enum status check_node(const struct reader *r, const yaml_event_t *e)
 {
 	if (e->type == YAML_ALIAS_EVENT)
 		return refuse(r, e->start_mark, "aliases are not supported");
 	if (is_anchored(e))
 		return refuse(r, e->start_mark, "anchors are not supported");
-	if (is_tagged(r, e))
+	if (is_tagged(e))
 		return refuse(r, e->start_mark, "tags are not supported");
 	if (e->type == YAML_SCALAR_EVENT &&
 	    memchr(e->data.scalar.value, '\0', e->data.scalar.length) != NULL)
@@ -228,7 +215,7 @@ static enum status read_list(struct reader *r, json_t *list, const char *path)
 	}
 }
 
-static enum status check_key(struct reader *r, const yaml_event_t *e, const json_t *map)
+static enum status check_key(const struct reader *r, const yaml_event_t *e, const json_t *map)
 {
 	TRY(check_node(r, e));
 	if (e->type != YAML_SCALAR_EVENT)

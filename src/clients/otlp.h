@@ -25,8 +25,8 @@ struct otlp;
 NODISCARD enum status otlp_start(void *mem, const struct otlp_options *o, struct otlp **out);
 /* A span_sink_fn; arg is the struct otlp. */
 void otlp_span(const struct span *s, void *arg);
-/* Flushes for at most wait_ms, then stops. */
-void otlp_stop(struct otlp *o, int64_t wait_ms);
+/* Sends what waits (one try), then stops. */
+void otlp_stop(struct otlp *o);
 
 /* Pure: the request body for spans already encoded with otlp_encode_span. */
 json_t *otlp_encode_span(void *mem, const struct span *s);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/status.h"
 #include "domain/catalogue.h"
 #include "domain/policy.h"
@@ -63,6 +65,7 @@
 	S(on_call, STRING, "ticket.on_call", "AGENT_SRE_ON_CALL", "", "an e-mail address", "who gets the tickets; empty = unassigned") \
 	S(slo_dashboard, URL, "slo.dashboard", "AGENT_SRE_SLO_DASHBOARD", "https://grafana.example.com/d/", "http(s) URL", "dashboards of SLOs: slo-<name> is appended") \
 	S(workers, INTEGER, "workers", "", "640", "1..4096", "steps that may run at once; threads start on demand") \
+	S(drain, DURATION, "drain", "", "20s", "0ms..10m", "how long a stopping agent waits for running steps before it cancels their calls") \
 	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events, closed incidents and dead letters are kept") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
 	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \

@@ -254,13 +254,10 @@ static void stop(struct service *s)
 		http_server_stop(s->server);
 	if (s->desk != NULL)
 		desk_close(s->desk);
-	atomic_store(&s->flow.stopping, true);
-	if (s->schedule != NULL) {
-		http_client_stop(s->flow.http);
-		schedule_stop(s->schedule);
-	}
+	if (s->schedule != NULL)
+		schedule_stop(s->schedule, s->settings->drain);
 	if (s->otlp != NULL)
-		otlp_stop(s->otlp, 0);
+		otlp_stop(s->otlp);
 	if (s->store != NULL)
 		store_close(s->store);
 }

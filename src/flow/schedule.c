@@ -62,6 +62,8 @@ struct schedule {
 	pthread_t *workers;
 	int worker_count, max_workers, idle;
 	size_t ready_count;
+	int working;
+	pthread_cond_t at_rest; /* no worker is in a step */
 	bool stopping;
 };
 
@@ -341,9 +343,12 @@ static void *work(void *arg)
 	pthread_mutex_lock(&s->lock);
 	while ((e = take(s)) != NULL) {
 		struct turn turn = {.incident = e->incident, .lane = e->lane, .class = e->class};
+		s->working++;
 		pthread_mutex_unlock(&s->lock);
 		visit(s, &turn);
 		pthread_mutex_lock(&s->lock);
+		if (--s->working == 0)
+			pthread_cond_broadcast(&s->at_rest);
 		give_back(s, e, &turn);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -353,10 +358,23 @@ static void *work(void *arg)
 /* --- what time brings
  * ------------------------------------------------------------------------------ */
 
+static struct timespec in_ms(int64_t ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
 static void wait_for_next(struct schedule *s)
 {
 	int64_t pause = IDLE_TICK_MS;
-	struct timespec until;
 
 	if (s->heap_count > 0 && s->heap[0]->due_ms - clock_now() < pause)
 		pause = s->heap[0]->due_ms - clock_now();
@@ -364,13 +382,7 @@ static void wait_for_next(struct schedule *s)
 		pause = FAKE_CLOCK_TICK_MS;
 	if (pause < 1)
 		pause = 1;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += pause / 1000;
-	until.tv_nsec += pause % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	struct timespec until = in_ms(pause);
 	pthread_cond_timedwait(&s->due_changed, &s->lock, &until);
 }
 
@@ -426,6 +438,7 @@ static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->due_changed, &attributes);
+	pthread_cond_init(&s->at_rest, &attributes);
 	pthread_cond_init(&s->ready_more, NULL);
 	pthread_condattr_destroy(&attributes);
 	return s;
@@ -443,17 +456,29 @@ enum status schedule_start(void *mem, struct flow *flow, int max_workers, struct
 	return OK;
 }
 
-void schedule_stop(struct schedule *s)
+static void drain(struct schedule *s, int64_t drain_ms)
 {
+	struct timespec until = in_ms(drain_ms);
+
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	pthread_cond_broadcast(&s->ready_more);
 	pthread_cond_signal(&s->due_changed);
+	while (s->working > 0 && pthread_cond_timedwait(&s->at_rest, &s->lock, &until) == 0)
+		;
 	pthread_mutex_unlock(&s->lock);
+}
+
+void schedule_stop(struct schedule *s, int64_t drain_ms)
+{
+	atomic_store(&s->flow->stopping, true);
+	drain(s, drain_ms);
+	http_client_stop(s->flow->http);
 	pthread_join(s->dispatcher, NULL);
 	for (int w = 0; w < s->worker_count; w++)
 		pthread_join(s->workers[w], NULL);
 	pthread_cond_destroy(&s->due_changed);
 	pthread_cond_destroy(&s->ready_more);
+	pthread_cond_destroy(&s->at_rest);
 	pthread_mutex_destroy(&s->lock);
 }

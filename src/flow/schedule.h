@@ -19,5 +19,6 @@ NODISCARD enum status schedule_start(void *mem, struct flow *flow, int max_worke
 /* A store_due_fn; arg is the struct schedule. */
 void schedule_due(int64_t incident, enum lane lane, int64_t due_ms, void *arg);
 
-/* Lets running steps finish (their calls are cancelled by http_client_stop), starts no new ones. */
-void schedule_stop(struct schedule *s);
+/* Starts no more steps, lets running ones finish for at most drain_ms, then cancels their calls
+ * (http_client_stop; such steps run again after the next start), and ends the threads. */
+void schedule_stop(struct schedule *s, int64_t drain_ms);

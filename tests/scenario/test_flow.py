@@ -1,8 +1,9 @@
 """The workflow's edges: the real daemon against scripted doubles under a fake clock."""
 import concurrent.futures
+import json
 import unittest
 
-from world import ANNOTATIONS, LABELS, START_MS, World, catalogue, event, eventually, post_event, request  # noqa: F401
+from world import ANNOTATIONS, LABELS, PARAMETERS, START_MS, World, catalogue, event, eventually, post_event, request  # noqa: F401
 
 
 def outcomes(incident):
@@ -288,7 +289,8 @@ class FlowTest(unittest.TestCase):
     def test_a_slow_function_holds_up_nobody_else(self):
         w = self.world()
         w.functions.faults = ["black hole"]
-        w.fire(alertname="Slow")
+        slow = {**ANNOTATIONS, "lambda_parameters": json.dumps({**PARAMETERS, "name": "slow-0"})}
+        w.fire(alertname="Slow", labels={**LABELS, "pod": "slow-0"}, annotations=slow)
         w.until(lambda: w.functions.requests, "the slow call hangs", seconds=0)
         w.fire(alertname="HighErrors", event_id="quick")
         w.until_state("recovered", which="INC-2")

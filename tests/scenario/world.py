@@ -37,7 +37,7 @@ class World:
         base = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"},
                 "functions": {"gateway": f"127.0.0.1:{self.functions.port}"},
                 "verify": {"first": "5s", "budget": "5m", "resolve_poll": "30s"},
-                "log": {"level": "info"}, "workers": 16}
+                "log": {"level": "info"}, "workers": 16, "drain": "1s"}
         for key, value in settings.items():
             base.setdefault(key, {}).update(value) if isinstance(value, dict) else base.__setitem__(key, value)
         self.agent = Agent(base, env, START_MS)
@@ -91,7 +91,7 @@ class World:
         def there():
             found = self.agent.incident(which)
             return found if found and found["state"] == state else None
-        return self.until(there, f"{which} is {state} (it is {(self.agent.incident(which) or {}).get('state')})", **kwargs)
+        return self.until(there, f"{which} is {state}", **kwargs)
 
     def until_delivered(self, key, kinds):
         """The embedded ticket has at least these entries."""

@@ -227,6 +227,19 @@ static void nesting_has_a_limit(void **state)
 	assert_int_equal(parse_nested(tmp, "[", "]", 100000), E_INVALID);
 }
 
+static void wide_is_not_deep(void **state)
+{
+	SCOPE(tmp);
+	json_t *out = NULL;
+	char *text = str_dup(tmp, "");
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		str_add(&text, "- [{a: []}]\n");
+	assert_int_equal(yaml_parse(tmp, "f", text, strlen(text), &out, NULL), OK);
+	assert_int_equal(json_array_size(out), 100);
+}
+
 static void every_key_has_its_line(void **state)
 {
 	static const char TEXT[] = "# head\n"
@@ -329,6 +342,7 @@ int main(void)
 		cmocka_unit_test(plain_scalars_follow_the_grammar_of_json),
 		cmocka_unit_test(what_is_not_supported_is_refused_with_its_place),
 		cmocka_unit_test(nesting_has_a_limit),
+		cmocka_unit_test(wide_is_not_deep),
 		cmocka_unit_test(every_key_has_its_line),
 		cmocka_unit_test(a_key_has_a_longest_length),
 		cmocka_unit_test(paths_cannot_outgrow_memory),

@@ -1,0 +1,22 @@
+/* Requests of the client commands to a running agent. */
+#pragma once
+
+#include <jansson.h>
+
+#include "cli/command.h"
+
+/* The options that every client command has. */
+#define API_OPTIONS {"server", "URL", "the agent (default $AGENT_SRE_SERVER or http://127.0.0.1:8000)"}
+
+struct api_call {
+	const char *method;
+	const char *const *path;   /* segments */
+	const char *query_names[2]; /* NULL = none */
+	const char *query_values[2];
+	const char *content_type;
+	const char *body;          /* NULL = none */
+};
+
+/* `*code` and the JSON body of the answer. E_NOTFOUND (404), E_INVALID (other 4xx: the server's reason) and
+ * E_TRANSIENT (nobody answers: what to do about it) come with a message for people. */
+NODISCARD enum status api_request(const struct invocation *i, const struct api_call *call, json_t **out);

@@ -1,0 +1,30 @@
+#include <signal.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "cli/command.h"
+
+const struct command *const commands[] = {
+	&command_serve,
+	&command_incidents,
+	&command_show,
+	&command_submit,
+	&command_approve,
+	&command_reject,
+	&command_doctor,
+	&command_config,
+	&command_forward,
+	&command_man,
+	NULL,
+};
+
+int main(int argc, char **argv)
+{
+	json_object_seed(0); /* before threads */
+	signal(SIGPIPE, SIG_IGN);
+	if (clock_init() != OK)
+		return command_failed();
+	return command_main(argc, argv);
+}

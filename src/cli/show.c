@@ -1,0 +1,259 @@
+#include "cli/show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/api.h"
+#include "cli/command.h"
+
+enum { FOLLOW_MS = 250, VANISHED_MS = 30000 };
+
+static const struct option_info OPTIONS[] = {
+	{"follow", NULL,
+	 "print new rows of the timeline as they come, until the incident is closed"},
+	{"ticket", NULL, "print the ticket's text (embedded tracker)"},
+	{"json", NULL, "print JSON"},
+	API_OPTIONS,
+	{NULL, NULL, NULL},
+};
+
+/* --- shared small things
+ * ------------------------------------------------------------------------------ */
+
+static bool is_colourful(void)
+{
+	return isatty(STDOUT_FILENO) && str_empty(getenv("NO_COLOR"));
+}
+
+const char *show_colour(const char *word)
+{
+	static const struct {
+		const char *word, *colour;
+	} COLOURS[] = {{"closed", "\033[32m"},	     {"recovered", "\033[32m"},
+		       {"success", "\033[32m"},	     {"escalated", "\033[31m"},
+		       {"failed", "\033[31m"},	     {"approval", "\033[33m"},
+		       {"asked", "\033[33m"},	     {"retry", "\033[33m"},
+		       {"verifying", "\033[36m"},    {"remediating", "\033[36m"},
+		       {"not_recovered", "\033[31m"}};
+
+	for (size_t n = 0; n < sizeof(COLOURS) / sizeof(COLOURS[0]) && is_colourful(); n++)
+		if (str_eq(COLOURS[n].word, word))
+			return COLOURS[n].colour;
+	return "";
+}
+
+const char *show_plain(void)
+{
+	return is_colourful() ? "\033[0m" : "";
+}
+
+char *show_age(void *mem, const char *time)
+{
+	int64_t at = 0;
+
+	if (time == NULL || clock_parse(time, &at) != OK)
+		return str_dup(mem, "");
+	return str_duration(mem, clock_now() - at);
+}
+
+/* --- one incident
+ * ------------------------------------------------------------------------------------------ */
+
+static void line(const char *name, const char *value)
+{
+	if (!str_empty(value))
+		printf("  %-14s %s\n", name, value);
+}
+
+static void print_head(void *mem, const json_t *v)
+{
+	const json_t *plan = json_object_get(v, "plan");
+	const char *state = json_str(v, "state");
+
+	printf("%s  %s%s%s  %s%s%s\n", json_str(v, "id"), show_colour(state), state, show_plain(),
+	       json_str(v, "alertname"), json_str(v, "resource") == NULL ? "" : " - ",
+	       json_str(v, "resource") == NULL ? "" : json_str(v, "resource"));
+	line("ticket", json_str(json_object_get(v, "ticket"), "url"));
+	line("severity", json_str(v, "severity"));
+	line("received", json_str(v, "received_at"));
+	line("resolved by", json_str(v, "resolved_by"));
+	line("correlation", json_str(v, "correlation_id"));
+	if (plan != NULL) {
+		line("function", str_fmt(mem, "%s %s", json_str(plan, "function"),
+					 json_text(mem, json_object_get(plan, "parameters"))));
+		line("chosen by", str_fmt(mem, "%s, confidence %.2f", json_str(plan, "method"),
+					  json_number_value(json_object_get(plan, "confidence"))));
+		line("decision",
+		     str_fmt(mem, "%s: %s", json_str(plan, "decision"), json_str(plan, "why")));
+	}
+	line("escalated", json_str(v, "escalation"));
+	if (str_eq(state, "approval"))
+		line("next", str_fmt(mem, "agent-sre approve %s --digest %.12s", json_str(v, "id"),
+				     json_str(plan, "digest")));
+}
+
+static void print_row(void *mem, const json_t *row, int64_t received_ms)
+{
+	int64_t at = received_ms;
+	const char *outcome = json_str(row, "outcome");
+	const char *note = json_str(row, "note");
+
+	if (clock_parse(json_str(row, "at"), &at) != OK)
+		at = received_ms;
+	printf("  %+9.3f s  %-10s %s%-14s%s %8s  %s\n", (double)(at - received_ms) / 1000.0,
+	       json_str(row, "step"), show_colour(outcome), outcome, show_plain(),
+	       str_duration(mem, json_int(row, "duration_ms", 0)), note == NULL ? "" : note);
+}
+
+static void print_checks(const json_t *verification)
+{
+	size_t n;
+	json_t *c;
+
+	if (verification == NULL)
+		return;
+	printf("\n  verification: %s\n", str_empty(json_str(verification, "verdict"))
+						 ? "under way"
+						 : json_str(verification, "verdict"));
+	json_array_foreach (json_object_get(verification, "checks"), n, c) {
+		const json_t *passed = json_object_get(c, "passed");
+		const char *limit = json_str(c, "limit");
+		printf("    %s %s: observed %s%s%s\n",
+		       json_is_true(passed)    ? "✔"
+		       : json_is_false(passed) ? "✘"
+					       : "?",
+		       json_str(c, "name"), json_str(c, "observed"),
+		       str_empty(limit) ? "" : ", limit ", str_empty(limit) ? "" : limit);
+	}
+}
+
+static int64_t received_of(const json_t *v)
+{
+	int64_t at = 0;
+	const char *text = json_str(v, "received_at");
+
+	return text != NULL && clock_parse(text, &at) == OK ? at : 0;
+}
+
+static size_t print_rows(void *mem, const json_t *v, size_t from)
+{
+	const json_t *rows = json_object_get(v, "timeline");
+
+	for (size_t n = from; n < json_array_size(rows); n++)
+		print_row(mem, json_array_get(rows, n), received_of(v));
+	fflush(stdout);
+	return json_array_size(rows);
+}
+
+static enum status fetch(const struct invocation *i, const char *id, json_t **out)
+{
+	const char *const path[] = {"incidents", id, NULL};
+	const struct api_call call = {.method = "GET", .path = path};
+
+	return api_request(i, &call, out);
+}
+
+static void print_all(void *mem, const json_t *v)
+{
+	print_head(mem, v);
+	printf("\n");
+	print_rows(mem, v, 0);
+	print_checks(json_object_get(v, "verification"));
+}
+
+static int print_ticket(const struct invocation *i, const json_t *v)
+{
+	const char *key = json_str(json_object_get(v, "ticket"), "key");
+	const char *const path[] = {"tickets", key, NULL};
+	const struct api_call call = {.method = "GET", .path = path};
+	json_t *t = NULL;
+	size_t n;
+	json_t *entry;
+
+	if (key == NULL) {
+		fprintf(stderr, "agent-sre: the ticket of %s does not exist yet\n",
+			json_str(v, "id"));
+		return EXIT_FAILED;
+	}
+	if (api_request(i, &call, &t) != OK)
+		return command_failed();
+	printf("%s  %s  [%s]\n\n%s\n", json_str(t, "key"), json_str(t, "title"),
+	       json_str(t, "state"), json_str(t, "body"));
+	json_array_foreach (json_object_get(t, "entries"), n, entry) {
+		bool comment = str_eq(json_str(entry, "kind"), "comment");
+		printf("―― %s ―― %s\n%s%s\n", json_str(entry, "at"), json_str(entry, "kind"),
+		       json_str(entry, "body"), comment ? "" : "\n");
+	}
+	return EXIT_DONE;
+}
+
+static void sleep_ms(long ms)
+{
+	const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&t, NULL);
+}
+
+static int follow(const struct invocation *i, json_t *v)
+{
+	char *id = str_dup(i->mem, json_str(v, "id"));
+	int64_t last_seen = clock_monotonic();
+	size_t printed;
+
+	print_head(i->mem, v);
+	printf("\n");
+	printed = print_rows(i->mem, v, 0);
+	while (!str_eq(json_str(v, "state"), "closed")) {
+		sleep_ms(FOLLOW_MS);
+		SCOPE(mem);
+		struct invocation look = *i;
+		json_t *now = NULL;
+		look.mem = mem;
+		if (fetch(&look, id, &now) != OK) {
+			if (clock_monotonic() - last_seen > VANISHED_MS)
+				return command_failed();
+			continue;
+		}
+		last_seen = clock_monotonic();
+		printed = print_rows(mem, now, printed);
+		v = mem_own(i->mem, json_incref(now));
+	}
+	print_checks(json_object_get(v, "verification"));
+	return EXIT_DONE;
+}
+
+static int run(const struct invocation *i)
+{
+	json_t *v = NULL;
+
+	if (fetch(i, i->operands[0], &v) != OK)
+		return command_failed();
+	if (option_value(i, "ticket") != NULL)
+		return print_ticket(i, v);
+	if (option_value(i, "follow") != NULL)
+		return follow(i, v);
+	if (option_value(i, "json") != NULL)
+		printf("%s\n", json_text(i->mem, v));
+	else
+		print_all(i->mem, v);
+	return EXIT_DONE;
+}
+
+const struct command command_show = {
+	.name = "show",
+	.operands = "ID|latest",
+	.least = 1,
+	.most = 1,
+	.summary = "show one incident: what was decided, and its timeline",
+	.description = "Prints the incident and its timeline: every step with its time since "
+		       "receipt, its outcome and duration,\n"
+		       "and the checks of the verification with observed value and limit.",
+	.options = OPTIONS,
+	.run = run,
+};

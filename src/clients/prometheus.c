@@ -1,0 +1,318 @@
+#include "clients/prometheus.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "net/url.h"
+
+enum { SAMPLES_MAX = 20000, WARNINGS_MAX = 16 };
+
+/* --- decoding
+ * ------------------------------------------------------------------------------------------ */
+
+static enum status decode_envelope(void *mem, const char *body, size_t n, json_t **out,
+				   json_t **data)
+{
+	json_t *doc = NULL;
+
+	if (json_parse(mem, body, n, &doc) != OK)
+		return failure_in(E_INVALID, "Prometheus' answer is not JSON");
+	if (str_eq(json_str(doc, "status"), "error"))
+		return failure(E_INVALID, "Prometheus: %.300s",
+			       json_str(doc, "error") == NULL ? "error" : json_str(doc, "error"));
+	*data = json_object_get(doc, "data");
+	if (!str_eq(json_str(doc, "status"), "success") || *data == NULL)
+		return failure(E_INVALID, "Prometheus' answer has no data");
+	*out = doc;
+	return OK;
+}
+
+static double number_of(const char *text)
+{
+	double value = NAN;
+
+	if (str_eq(text, "+Inf"))
+		return INFINITY;
+	if (str_eq(text, "-Inf"))
+		return -INFINITY;
+	if (text == NULL || str_to_double(text, &value) != OK)
+		return NAN;
+	return value;
+}
+
+static enum status decode_point(const json_t *point, struct sample *out)
+{
+	const json_t *at = json_array_get(point, 0);
+	const json_t *value = json_array_get(point, 1);
+
+	if (!json_is_number(at) || !json_is_string(value))
+		return failure(E_INVALID, "Prometheus: a sample must be [time, \"value\"]");
+	out->at = json_number_value(at);
+	out->value = number_of(json_string_value(value));
+	return OK;
+}
+
+static enum status decode_vector(void *mem, const json_t *result, struct query_result *r)
+{
+	size_t n;
+	json_t *entry;
+
+	r->samples = NEW_ARRAY(mem, struct sample, json_array_size(result) + 1);
+	json_array_foreach (result, n, entry) {
+		json_t *labels = NULL;
+		struct sample *s = &r->samples[r->count];
+		if (n == SAMPLES_MAX)
+			return failure(E_INVALID, "Prometheus: more than %d samples", SAMPLES_MAX);
+		TRY(json_string_map(mem, entry, "metric", &labels));
+		s->labels = labels;
+		if (json_object_get(entry, "value") == NULL)
+			continue; /* a native histogram has no single value */
+		TRY(decode_point(json_object_get(entry, "value"), s));
+		r->count++;
+	}
+	return OK;
+}
+
+static void decode_warnings(void *mem, const json_t *doc, struct query_result *r)
+{
+	const json_t *warnings = json_object_get(doc, "warnings");
+	size_t n;
+	json_t *w;
+
+	r->warnings = NEW_ARRAY(mem, const char *, WARNINGS_MAX);
+	json_array_foreach (warnings, n, w)
+		if (json_is_string(w) && r->warning_count < WARNINGS_MAX)
+			r->warnings[r->warning_count++] = json_string_value(w);
+}
+
+enum status prometheus_decode_query(void *mem, const char *body, size_t n,
+				    struct query_result **out)
+{
+	json_t *doc = NULL;
+	json_t *data = NULL;
+	struct query_result *r = NEW(mem, struct query_result);
+
+	TRY(decode_envelope(mem, body, n, &doc, &data));
+	const char *type = json_str(data, "resultType");
+	const json_t *result = json_object_get(data, "result");
+	if (!json_is_array(result))
+		return failure(E_INVALID, "Prometheus: the result is not a list");
+	if (str_eq(type, "vector")) {
+		TRY(decode_vector(mem, result, r));
+	} else if (str_eq(type, "scalar")) {
+		r->samples = NEW(mem, struct sample);
+		r->samples->labels = mem_own(mem, json_object());
+		TRY(decode_point(result, r->samples));
+		r->count = 1;
+	} else {
+		return failure(E_INVALID, "Prometheus: result type %.20s is not wanted",
+			       type == NULL ? "?" : type);
+	}
+	decode_warnings(mem, doc, r);
+	*out = r;
+	return OK;
+}
+
+static const char *text_or_empty(const json_t *object, const char *key)
+{
+	const char *text = json_str(object, key);
+	return text == NULL ? "" : text;
+}
+
+static enum status decode_rule(void *mem, const json_t *group, const json_t *entry,
+			       struct rule *out)
+{
+	const json_t *duration = json_object_get(entry, "duration");
+
+	*out = (struct rule){
+		.name = json_str(entry, "name"),
+		.expr = json_str(entry, "query"),
+		.for_ms = (int64_t)(json_number_value(duration) * 1000.0),
+		.health = text_or_empty(entry, "health"),
+		.error = text_or_empty(entry, "lastError"),
+		.group = text_or_empty(group, "name"),
+		.file = text_or_empty(group, "file"),
+	};
+	if (out->expr == NULL)
+		return failure(E_INVALID, "Prometheus: a rule without expression");
+	return json_string_map(mem, entry, "labels", &out->labels);
+}
+
+enum status prometheus_decode_rules(void *mem, const char *body, size_t n, const char *alertname,
+				    struct rule **out, size_t *count)
+{
+	json_t *doc = NULL;
+	json_t *data = NULL;
+	json_t *group, *entry;
+	size_t g, r;
+	struct rule *rules = NEW_ARRAY(mem, struct rule, 1);
+	size_t found = 0;
+
+	TRY(decode_envelope(mem, body, n, &doc, &data));
+	json_array_foreach (json_object_get(data, "groups"), g, group) {
+		json_array_foreach (json_object_get(group, "rules"), r, entry) {
+			if (!str_eq(json_str(entry, "type"), "alerting") ||
+			    !str_eq(json_str(entry, "name"), alertname))
+				continue;
+			rules = GROW(mem, rules, struct rule, found + 1);
+			TRY(decode_rule(mem, group, entry, &rules[found]));
+			found++;
+		}
+	}
+	*out = rules;
+	*count = found;
+	return OK;
+}
+
+enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, const char *alertname,
+				     struct active_alert **out, size_t *count)
+{
+	json_t *doc = NULL;
+	json_t *data = NULL;
+	json_t *entry;
+	size_t a;
+	struct active_alert *alerts = NEW_ARRAY(mem, struct active_alert, 1);
+	size_t found = 0;
+
+	TRY(decode_envelope(mem, body, n, &doc, &data));
+	json_array_foreach (json_object_get(data, "alerts"), a, entry) {
+		json_t *labels = NULL;
+		TRY(json_string_map(mem, entry, "labels", &labels));
+		if (!str_eq(json_str(labels, "alertname"), alertname))
+			continue;
+		alerts = GROW(mem, alerts, struct active_alert, found + 1);
+		alerts[found++] =
+			(struct active_alert){labels, str_eq(json_str(entry, "state"), "firing")};
+	}
+	*out = alerts;
+	*count = found;
+	return OK;
+}
+
+/* --- exchanges
+ * ------------------------------------------------------------------------------------------ */
+
+static char *error_text(void *mem, const struct http_reply *r)
+{
+	json_t *doc = NULL;
+	const char *said = NULL;
+
+	if (json_parse(mem, r->body, r->body_bytes, &doc) == OK)
+		said = json_str(doc, "error");
+	return said != NULL ? str_fmt(mem, "Prometheus: %.300s", said)
+			    : str_fmt(mem, "Prometheus answered %ld", r->code);
+}
+
+static enum status judge(void *mem, const struct http_reply *r)
+{
+	if (r->code == 200)
+		return OK;
+	char *text = error_text(mem, r);
+	if (r->code == 401 || r->code == 403)
+		return failure(E_DENIED, "Prometheus answered %ld: check prometheus.token",
+			       r->code);
+	if (r->code == 429)
+		return failure_after(http_retry_after_ms(r, clock_now()), E_RATE, "%s", text);
+	if (r->code == 503 || r->code == 504)
+		return failure(E_TIMEOUT, "%s", text);
+	return failure(r->code >= 500 ? E_TRANSIENT : E_INVALID, "%s", text);
+}
+
+static enum status fetch(void *mem, const struct prometheus *p, struct http_request *q,
+			 struct http_reply **out)
+{
+	const struct http_header headers[] = {
+		{"Content-Type", "application/x-www-form-urlencoded"},
+		{"Accept", "application/json"},
+		{"Authorization", p->bearer == NULL ? NULL : str_fmt(mem, "Bearer %s", p->bearer)},
+	};
+
+	q->headers = headers;
+	q->header_count = p->bearer == NULL ? 2 : 3;
+	q->timeout_ms = p->timeout_ms;
+	q->ca_file = p->ca_file;
+	q->peer = "prometheus";
+	enum status s = http_fetch(mem, p->http, q, out);
+	if (s != OK)
+		return failure_in(s, "Prometheus");
+	return judge(mem, *out);
+}
+
+static enum status get(void *mem, const struct prometheus *p, const char *const *path,
+		       const struct url_pair *query, size_t n, struct http_reply **out)
+{
+	char *url = NULL;
+	struct http_request q = {.method = "GET"};
+
+	TRY(url_build(mem, p->url, path, query, n, &url));
+	q.url = url;
+	return fetch(mem, p, &q, out);
+}
+
+static char *form(void *mem, const char *name, const char *value)
+{
+	char *escaped = mem_check(curl_easy_escape(NULL, value, 0));
+	char *text = str_fmt(mem, "%s=%s", name, escaped);
+
+	curl_free(escaped);
+	return text;
+}
+
+enum status prometheus_query(void *mem, const struct prometheus *p, const char *expr,
+			     struct query_result **out)
+{
+	static const char *const PATH[] = {"api", "v1", "query", NULL};
+	char *url = NULL;
+	struct http_reply *r = NULL;
+	struct http_request q = {.method = "POST", .body = form(mem, "query", expr)};
+
+	TRY(url_build(mem, p->url, PATH, NULL, 0, &url));
+	q.url = url;
+	q.body_bytes = strlen(q.body);
+	TRY(fetch(mem, p, &q, &r));
+	return prometheus_decode_query(mem, r->body, r->body_bytes, out);
+}
+
+enum status prometheus_rules(void *mem, const struct prometheus *p, const char *alertname,
+			     struct rule **out, size_t *count)
+{
+	static const char *const PATH[] = {"api", "v1", "rules", NULL};
+	const struct url_pair query[] = {{"type", "alert"}, {"rule_name[]", alertname}};
+	struct http_reply *r = NULL;
+
+	TRY(get(mem, p, PATH, query, 2, &r));
+	return prometheus_decode_rules(mem, r->body, r->body_bytes, alertname, out, count);
+}
+
+enum status prometheus_alerts(void *mem, const struct prometheus *p, const char *alertname,
+			      struct active_alert **out, size_t *count)
+{
+	static const char *const PATH[] = {"api", "v1", "alerts", NULL};
+	struct http_reply *r = NULL;
+
+	TRY(get(mem, p, PATH, NULL, 0, &r));
+	return prometheus_decode_alerts(mem, r->body, r->body_bytes, alertname, out, count);
+}
+
+enum status prometheus_check(void *mem, const struct prometheus *p, const char **version)
+{
+	static const char *const READY[] = {"-", "ready", NULL};
+	static const char *const BUILD[] = {"api", "v1", "status", "buildinfo", NULL};
+	struct http_reply *r = NULL;
+	json_t *doc = NULL;
+	json_t *data = NULL;
+
+	*version = NULL;
+	TRY(get(mem, p, READY, NULL, 0, &r));
+	TRY(get(mem, p, BUILD, NULL, 0, &r));
+	TRY(decode_envelope(mem, r->body, r->body_bytes, &doc, &data));
+	*version = json_str(data, "version");
+	return OK;
+}

@@ -1,0 +1,487 @@
+/*
+ * One table (settings.h) drives everything: each value goes through the same checks whatever source
+ * it came from, and errors name that source.
+ */
+#include "config/settings.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/yaml.h"
+#include "net/url.h"
+
+enum type {
+	TYPE_STRING,
+	TYPE_SECRET,
+	TYPE_URL,
+	TYPE_ADDRESS,
+	TYPE_PATH,
+	TYPE_WORD,
+	TYPE_INTEGER,
+	TYPE_DURATION,
+	TYPE_BYTES,
+	TYPE_FRACTION,
+	TYPE_BOOLEAN,
+	TYPE_MODE,
+	TYPE_RISK,
+	TYPE_LIST,
+};
+
+static const struct {
+	enum type type;
+	size_t offset;
+} SHAPES[] = {
+#define SHAPE(field, type, key, env, standard, allowed, doc) \
+	{TYPE_##type, offsetof(struct settings, field)},
+	SETTINGS(SHAPE)
+#undef SHAPE
+};
+
+static const struct setting_info TABLE[] = {
+#define INFO(field, type, key, env, standard, allowed, doc) \
+	{key, #type, env, standard, allowed, doc, TYPE_##type == TYPE_SECRET},
+	SETTINGS(INFO)
+#undef INFO
+};
+
+enum { COUNT = sizeof(TABLE) / sizeof(TABLE[0]), SECRET_MIN = 8, TOKEN_MIN = 16 };
+
+const struct setting_info *settings_table(size_t *count)
+{
+	*count = COUNT;
+	return TABLE;
+}
+
+/* --- one value
+ * ----------------------------------------------------------------------------------------- */
+
+static enum status to_bytes(const char *text, long long *out)
+{
+	static const struct {
+		const char *unit;
+		long long factor;
+	} UNITS[] = {{"", 1}, {"KiB", 1024}, {"MiB", 1024LL * 1024}, {"GiB", 1024LL * 1024 * 1024}};
+	size_t digits = strspn(text, "0123456789");
+
+	for (size_t n = 0; n < 4; n++) {
+		if (digits == 0 || digits > 12 || !str_eq(text + digits, UNITS[n].unit))
+			continue;
+		*out = strtoll(text, NULL, 10) *
+		       UNITS[n].factor; // NOLINT(cert-err34-c): all digits
+		return OK;
+	}
+	return failure(E_INVALID, "'%.40s' is not a size such as 4096, 64KiB or 1MiB", text);
+}
+
+typedef enum status number_fn(const char *text, long long *out);
+
+static enum status to_whole(const char *text, long long *out)
+{
+	return str_to_int(text, INT64_MIN, INT64_MAX, out);
+}
+
+static enum status to_number(void *mem, number_fn *parse, const char *allowed, const char *text,
+			     long long *out)
+{
+	const char *dots = strstr(allowed, "..");
+	long long least, most;
+
+	TRY(parse(text, out));
+	TRY(parse(str_ndup(mem, allowed, (size_t)(dots - allowed)), &least));
+	TRY(parse(dots + 2, &most));
+	if (*out < least || *out > most)
+		return failure(E_INVALID, "%.40s is out of bounds", text);
+	return OK;
+}
+
+static enum status to_fraction(const char *text, double *out)
+{
+	TRY(str_to_double(text, out));
+	if (!(*out >= 0 && *out <= 1))
+		return failure(E_INVALID, "%.40s is out of bounds", text);
+	return OK;
+}
+
+static enum status to_boolean(const char *text, bool *out)
+{
+	*out = str_eq(text, "true");
+	return *out || str_eq(text, "false")
+		       ? OK
+		       : failure(E_INVALID, "'%.40s' is neither true nor false", text);
+}
+
+static enum status to_word(void *mem, const char *allowed, const char *text, const char **out)
+{
+	size_t n = strlen(text);
+
+	for (const char *at = allowed; at != NULL;
+	     at = strchr(at, '|') == NULL ? NULL : strchr(at, '|') + 1) {
+		if (strncmp(at, text, n) == 0 && (at[n] == '|' || at[n] == '\0') && n > 0) {
+			*out = str_dup(mem, text);
+			return OK;
+		}
+	}
+	return failure(E_INVALID, "'%.40s' is not one of the allowed words", text);
+}
+
+static const char *const *to_list(void *mem, const char *text)
+{
+	const char **list = NEW_ARRAY(mem, const char *, strlen(text) + 2);
+	size_t count = 0;
+
+	while (*text != '\0') {
+		size_t n = strcspn(text, ",");
+		char *item = str_ndup(mem, text, n);
+		item += strspn(item, " ");
+		while (*item != '\0' && item[strlen(item) - 1] == ' ')
+			item[strlen(item) - 1] = '\0';
+		if (*item != '\0')
+			list[count++] = item;
+		text += n + (text[n] == ',');
+	}
+	return list;
+}
+
+static enum status to_text(void *mem, enum type type, const char *text, const char **out)
+{
+	char *host;
+	unsigned short port;
+
+	*out = str_dup(mem, text);
+	if (*text == '\0')
+		return OK;
+	if (type == TYPE_URL)
+		return url_check(text);
+	if (type == TYPE_ADDRESS)
+		return url_address(mem, text, &host, &port);
+	if (type == TYPE_SECRET && strlen(text) < SECRET_MIN)
+		return failure(E_INVALID, "the value is too short to be a secret");
+	return OK;
+}
+
+static enum status set_value(void *mem, struct settings *s, size_t n, const char *text)
+{
+	void *field = (char *)s + SHAPES[n].offset;
+	const char *allowed = TABLE[n].allowed;
+
+	switch (SHAPES[n].type) {
+	case TYPE_WORD: return to_word(mem, allowed, text, field);
+	case TYPE_INTEGER: return to_number(mem, to_whole, allowed, text, field);
+	case TYPE_DURATION: return to_number(mem, str_to_duration, allowed, text, field);
+	case TYPE_BYTES: return to_number(mem, to_bytes, allowed, text, field);
+	case TYPE_FRACTION: return to_fraction(text, field);
+	case TYPE_BOOLEAN: return to_boolean(text, field);
+	case TYPE_MODE: return mode_parse(text, field);
+	case TYPE_RISK: return risk_parse(text, field);
+	case TYPE_LIST: *(const char *const **)field = to_list(mem, text); return OK;
+	default: return to_text(mem, SHAPES[n].type, text, field);
+	}
+}
+
+/* --- sources
+ * ---------------------------------------------------------------------------------------------- */
+
+struct loader {
+	void *mem;
+	struct settings *settings;
+	struct setting_source *sources;
+};
+
+static enum status put(struct loader *l, size_t n, const char *text, const char *from)
+{
+	if (set_value(l->mem, l->settings, n, text) != OK)
+		return failure(E_INVALID, "%s: %s: %s (allowed: %s)", from, TABLE[n].key,
+			       status_message(), TABLE[n].allowed);
+	l->sources[n] = (struct setting_source){str_dup(l->mem, text), from};
+	return OK;
+}
+
+static int find_key(const char *key)
+{
+	for (int n = 0; n < COUNT; n++)
+		if (str_eq(TABLE[n].key, key))
+			return n;
+	return -1;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Levenshtein's distance, for texts of at most 63 characters. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[64];
+	size_t m = strlen(b);
+
+	if (m > 63)
+		return 99;
+	for (size_t j = 0; j <= m; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++) {
+		size_t corner = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			size_t above = row[j];
+			row[j] = least(least(row[j] + 1, row[j - 1] + 1),
+				       corner + (a[i - 1] != b[j - 1]));
+			corner = above;
+		}
+	}
+	return row[m];
+}
+
+static const char *nearest(const char *key)
+{
+	size_t best = 0;
+
+	for (size_t n = 1; n < COUNT; n++)
+		if (distance(key, TABLE[n].key) < distance(key, TABLE[best].key))
+			best = n;
+	return TABLE[best].key;
+}
+
+static enum status unknown_key(const char *from, const char *key)
+{
+	return failure(
+		E_INVALID,
+		"%s: %.60s: unknown key; did you mean %s? ('agent-sre config explain' lists all)",
+		from, key, nearest(key));
+}
+
+static char *list_text(void *mem, const json_t *list)
+{
+	char *text = str_dup(mem, "");
+	size_t n;
+	json_t *item;
+
+	json_array_foreach (list, n, item) {
+		if (!json_is_string(item))
+			return NULL;
+		str_add(&text, "%s%s", n == 0 ? "" : ",", json_string_value(item));
+	}
+	return text;
+}
+
+static char *scalar_text(void *mem, const json_t *value)
+{
+	if (json_is_string(value))
+		return str_dup(mem, json_string_value(value));
+	if (json_is_null(value))
+		return str_dup(mem, "");
+	return json_is_array(value) ? list_text(mem, value) : json_text(mem, value);
+}
+
+struct file {
+	const char *name;
+	const json_t *lines;
+};
+
+static bool is_section(const char *path)
+{
+	size_t n = strlen(path);
+
+	for (size_t k = 0; k < COUNT; k++)
+		if (strncmp(TABLE[k].key, path, n) == 0 && TABLE[k].key[n] == '.')
+			return true;
+	return false;
+}
+
+static enum status put_tree(struct loader *l, const struct file *f, const json_t *tree,
+			    const char *prefix, int depth)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach ((json_t *)tree, key, value) {
+		char *path = *prefix == '\0' ? str_dup(l->mem, key)
+					     : str_fmt(l->mem, "%s.%s", prefix, key);
+		const char *from =
+			str_fmt(l->mem, "%s:%lld", f->name, (long long)json_int(f->lines, path, 1));
+		int n = find_key(path);
+		if (n < 0 && is_section(path) && depth < 4 &&
+		    (json_is_object(value) || json_is_null(value))) {
+			TRY(put_tree(l, f, value, path, depth + 1));
+			continue;
+		}
+		if (n < 0)
+			return unknown_key(from, path);
+		char *text = json_is_object(value) ? NULL : scalar_text(l->mem, value);
+		if (text == NULL)
+			return failure(E_INVALID, "%s: %s: must be a plain value (allowed: %s)",
+				       from, path, TABLE[n].allowed);
+		TRY(put(l, (size_t)n, text, from));
+	}
+	return OK;
+}
+
+static enum status put_file(struct loader *l, const char *name)
+{
+	struct file f = {.name = name};
+	char *text = NULL;
+	size_t n = 0;
+	json_t *doc = NULL;
+	json_t *lines = NULL;
+
+	if (name == NULL)
+		return OK;
+	if (file_read(l->mem, name, LIMIT_FILE_BYTES, &text, &n) != OK)
+		return failure_in(E_INVALID, "configuration");
+	TRY(yaml_parse(l->mem, name, text, n, &doc, &lines));
+	if (!json_is_object(doc))
+		return failure(E_INVALID, "%s:1: the configuration must be a mapping", name);
+	f.lines = lines;
+	return put_tree(l, &f, doc, "", 0);
+}
+
+static void wipe_text(char *text)
+{
+	explicit_bzero(text, strlen(text));
+}
+
+/* NAME_FILE is preferred: what stands in the environment shows in /proc. */
+static enum status put_secret_file(struct loader *l, size_t n, char *(*environ_of)(const char *))
+{
+	char *variable = str_fmt(l->mem, "%s_FILE", TABLE[n].environment);
+	const char *path = environ_of(variable);
+	char *text = NULL;
+	size_t bytes = 0;
+
+	if (str_empty(path))
+		return OK;
+	if (file_read(l->mem, path, LIMIT_FILE_BYTES, &text, &bytes) != OK)
+		return failure_in(E_INVALID, "environment %s", variable);
+	while (bytes > 0 && strchr(" \r\n\t", text[bytes - 1]) != NULL)
+		text[--bytes] = '\0';
+	return put(l, n, text, str_fmt(l->mem, "environment %s", variable));
+}
+
+static enum status put_environment(struct loader *l, char *(*environ_of)(const char *), bool wipe)
+{
+	for (size_t n = 0; n < COUNT; n++) {
+		char *value =
+			*TABLE[n].environment == '\0' ? NULL : environ_of(TABLE[n].environment);
+		if (!str_empty(value)) {
+			TRY(put(l, n, value,
+				str_fmt(l->mem, "environment %s", TABLE[n].environment)));
+			if (wipe && TABLE[n].secret)
+				wipe_text(value);
+		}
+		if (TABLE[n].secret)
+			TRY(put_secret_file(l, n, environ_of));
+	}
+	const char *port = environ_of("PORT");
+	return str_empty(port) ? OK : put(l, (size_t)find_key("listen"), port, "environment PORT");
+}
+
+static enum status put_flags(struct loader *l, const struct setting_flag *flags, size_t count)
+{
+	for (size_t f = 0; f < count; f++) {
+		int n = find_key(flags[f].key);
+		if (n < 0)
+			return unknown_key("command line", flags[f].key);
+		TRY(put(l, (size_t)n, flags[f].value, str_fmt(l->mem, "--%s", flags[f].key)));
+	}
+	return OK;
+}
+
+/* --- what must fit together
+ * -------------------------------------------------------------------------------- */
+
+static bool listens_on_loopback(const char *listen)
+{
+	return str_starts(listen, "127.") || str_starts(listen, "localhost:") ||
+	       str_starts(listen, "[::1]:");
+}
+
+static enum status check_listener(const struct settings *s)
+{
+	bool loopback = listens_on_loopback(s->listen);
+	bool tls = !str_empty(s->tls_certificate);
+
+	if (tls != !str_empty(s->tls_key))
+		return failure(E_INVALID,
+			       "tls.certificate and tls.key belong together: set both or none");
+	if (!str_empty(s->token) && strlen(s->token) < TOKEN_MIN)
+		return failure(E_INVALID, "auth.token must have at least %d characters", TOKEN_MIN);
+	if (loopback)
+		return OK;
+	if (str_empty(s->token) && !s->allow_anonymous)
+		return failure(E_INVALID,
+			       "listen %s can be reached from other machines: set auth.token "
+			       "(AGENT_SRE_TOKEN), or auth.allow_anonymous: true",
+			       s->listen);
+	if (!tls && !s->allow_plaintext)
+		return failure(E_INVALID,
+			       "listen %s can be reached from other machines: set tls.certificate "
+			       "and tls.key, or tls.allow_plaintext: true",
+			       s->listen);
+	return OK;
+}
+
+static enum status check_plaintext(void *mem, const struct settings *s, const char *key,
+				   const char *url)
+{
+	if (str_empty(url) || !url_is_plaintext_remote(url))
+		return OK;
+	char *host = url_origin(mem, url) + strlen("http://");
+	host[strcspn(host, ":")] = '\0';
+	for (size_t n = 0; s->allow_plaintext_peers[n] != NULL; n++)
+		if (str_glob(s->allow_plaintext_peers[n], host))
+			return OK;
+	return failure(E_INVALID,
+		       "%s: http:// to %s is not encrypted: use https://, or add the host to "
+		       "allow_plaintext_peers",
+		       key, host);
+}
+
+static enum status check_peers(void *mem, const struct settings *s)
+{
+	char *functions = str_fmt(mem, "%s://any.%s.%s", s->function_scheme, s->namespace,
+				  s->function_domain);
+
+	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
+	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
+	TRY(check_plaintext(mem, s, "linear.url", s->linear_url));
+	return str_empty(s->function_gateway)
+		       ? check_plaintext(mem, s, "functions.domain", functions)
+		       : OK;
+}
+
+static enum status check_bands(const struct settings *s)
+{
+	if (s->ask_confidence > s->act_confidence)
+		return failure(E_INVALID,
+			       "policy.ask_confidence must not be above policy.act_confidence");
+	if (s->verify_first > s->verify_budget)
+		return failure(E_INVALID, "verify.first must not be above verify.budget");
+	return OK;
+}
+
+enum status settings_load(void *mem, const char *file, const struct setting_flag *flags,
+			  size_t flag_count, char *(*environ_of)(const char *), bool wipe,
+			  struct settings **out, struct setting_source **sources)
+{
+	struct loader l = {.mem = mem,
+			   .settings = NEW(mem, struct settings),
+			   .sources = NEW_ARRAY(mem, struct setting_source, COUNT)};
+
+	for (size_t n = 0; n < COUNT; n++)
+		TRY(put(&l, n, TABLE[n].standard, "default"));
+	TRY(put_file(&l, file));
+	TRY(put_environment(&l, environ_of, wipe));
+	TRY(put_flags(&l, flags, flag_count));
+	TRY(check_listener(l.settings));
+	TRY(check_peers(mem, l.settings));
+	TRY(check_bands(l.settings));
+	*out = l.settings;
+	if (sources != NULL)
+		*sources = l.sources;
+	return OK;
+}
