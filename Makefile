@@ -1,0 +1,42 @@
+# The few words that a person needs; Meson does the work.
+BUILD ?= build
+PACKAGES = $(shell sed 's/\#.*//' packages.txt)
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: setup build test demo run bench lint fuzz clean
+
+# Installs what is missing (Debian), nothing else.
+setup:
+	@missing=""; for p in $(PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+		$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+build: setup
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release >/dev/null
+	@ninja -C $(BUILD) | tail -1
+
+# Real Prometheus and Alertmanager, a service that breaks, a function that repairs it: the whole loop.
+demo: build
+	@python3 demo/demo.py --agent $(BUILD)/agent-sre
+
+# The same, left running for you to play with.
+run: build
+	@python3 demo/demo.py --agent $(BUILD)/agent-sre --stay
+
+test: setup
+	@tests/run.sh
+
+# Beside Alertmanager, in the same run; writes bench/results.md.
+bench: build
+	@python3 bench/intake.py --agent $(BUILD)/agent-sre
+
+lint: setup
+	@tests/tools/lint.sh
+
+# Each decoder for FUZZ_SECONDS (default 60).
+fuzz: setup
+	@fuzz/run.sh
+
+clean:
+	rm -rf build build-*
