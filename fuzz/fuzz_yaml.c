@@ -1,21 +1,11 @@
 #include <assert.h>
-#include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/yaml.h"
 #include "fuzz.h"
-
-/* What is accepted is a value of JSON within our limits: written as JSON it reads back the same. */
-static void check_json(void *mem, const json_t *value)
-{
-	const char *text = json_text(mem, value);
-	json_t *again = NULL;
-
-	assert(json_parse(mem, text, strlen(text), &again) == OK);
-	assert(json_equal(value, again));
-}
+#include "round_trip.h"
 
 static void check_lines(json_t *lines, const uint8_t *data, size_t size)
 {
@@ -37,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_t *unlined = NULL;
 
 	if (yaml_parse(tmp, "input", (const char *)data, size, &value, &lines) == OK) {
-		check_json(tmp, value);
+		assert_round_trip(tmp, value);
 		check_lines(lines, data, size);
 		assert(yaml_parse(tmp, "input", (const char *)data, size, &unlined, NULL) == OK);
 		assert(json_equal(value, unlined));

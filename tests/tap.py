@@ -38,6 +38,12 @@ class TapResult(unittest.TestResult):
         super().addError(test, err)
         self._failed(test, err)
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            print(f"# in {subtest}")
+            self._failed(test, err)
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self._line("ok", test, f" # SKIP {reason}")

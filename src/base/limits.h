@@ -19,5 +19,6 @@ enum {
 	LIMIT_FILE_BYTES = 4 * 1024 * 1024,    /* configuration, catalogue, payload files */
 	LIMIT_TITLE_POINTS = 200,              /* ticket title, code points */
 	LIMIT_TICKET_TEXT_POINTS = 4000,       /* one annotation or message on a ticket */
+	LIMIT_PAUSE_MS = 3600 * 1000,          /* longest pause that a peer can ask for */
 	LIMIT_DEAD_LETTER_HEAD_BYTES = 4096,   /* what is kept of an oversize body (DEC-23) */
 };

@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 
-enum { TRACE_BYTES = 16, SPAN_BYTES = 8, TRACEPARENT_LENGTH = 55 };
+enum { TRACE_DIGITS = 32, SPAN_DIGITS = 16, TRACEPARENT_LENGTH = 55 };
 
 static _Thread_local struct span *current;
 
@@ -37,8 +37,8 @@ static bool read_traceparent(const char *text, struct trace_context *c)
 	if (strspn(text + 53, "0123456789abcdef") != 2)
 		return false;
 	c->sampled = strchr("13579bdf", text[54]) != NULL;
-	return copy_id(c->trace_id, text + 3, 2 * TRACE_BYTES) &&
-	       copy_id(c->span_id, text + 36, 2 * SPAN_BYTES);
+	return copy_id(c->trace_id, text + 3, TRACE_DIGITS) &&
+	       copy_id(c->span_id, text + 36, SPAN_DIGITS);
 }
 
 bool traceparent_parse(const char *text, struct trace_context *out)
@@ -57,10 +57,10 @@ void traceparent_format(const struct trace_context *c, char out[56])
 		snprintf(out, 56, "00-%s-%s-%s", c->trace_id, c->span_id, c->sampled ? "01" : "00");
 }
 
-static void random_id(char *out, size_t bytes)
+static void random_id(char *out, size_t digits)
 {
 	SCOPE(tmp);
-	memcpy(out, id_random_hex(tmp, bytes), 2 * bytes + 1);
+	memcpy(out, id_random_hex(tmp, digits / 2), digits + 1);
 }
 
 static const struct trace_context *origin(const struct trace_context *parent)
@@ -80,10 +80,10 @@ void span_begin(struct span *s, const char *name, enum span_kind kind,
 		fresh.self = *from;
 		memcpy(fresh.parent_span_id, from->span_id, sizeof(fresh.parent_span_id));
 	} else {
-		random_id(fresh.self.trace_id, TRACE_BYTES);
+		random_id(fresh.self.trace_id, TRACE_DIGITS);
 		fresh.self.sampled = true;
 	}
-	random_id(fresh.self.span_id, SPAN_BYTES);
+	random_id(fresh.self.span_id, SPAN_DIGITS);
 	fresh.start_ms = clock_now();
 	fresh.attributes = mem_check(json_object());
 	*s = fresh;

@@ -229,23 +229,29 @@ static enum status check_key(const struct reader *r, const yaml_event_t *e, cons
 	return OK;
 }
 
+static enum status read_member(struct reader *r, const yaml_event_t *key, json_t *map,
+			       const char *path)
+{
+	SCOPE(tmp);
+	EVENT(value);
+
+	TRY(check_key(r, key, map));
+	struct slot slot = {map, text_of(key), ""};
+	if (r->lines != NULL)
+		slot.path = str_fmt(tmp, "%s%s%s", path, *path == '\0' ? "" : ".", slot.key);
+	TRY(note_line(r, slot.path, key->start_mark));
+	TRY(next(r, &value));
+	return read_value(r, &value, &slot);
+}
+
 static enum status read_map(struct reader *r, json_t *map, const char *path)
 {
 	for (;;) {
-		SCOPE(tmp);
 		EVENT(key);
-		EVENT(value);
 		TRY(next(r, &key));
 		if (key.type == YAML_MAPPING_END_EVENT)
 			return OK;
-		TRY(check_key(r, &key, map));
-		struct slot slot = {map, text_of(&key), ""};
-		if (r->lines != NULL)
-			slot.path =
-				str_fmt(tmp, "%s%s%s", path, *path == '\0' ? "" : ".", slot.key);
-		TRY(note_line(r, slot.path, key.start_mark));
-		TRY(next(r, &value));
-		TRY(read_value(r, &value, &slot));
+		TRY(read_member(r, &key, map, path));
 	}
 }
 

@@ -20,7 +20,7 @@ static const char *server_of(const struct invocation *i)
 	return option != NULL ? option : !str_empty(variable) ? variable : "http://127.0.0.1:8000";
 }
 
-static enum status token_of(void *mem, const char **out)
+enum status api_token(void *mem, const char **out)
 {
 	const char *path = getenv("AGENT_SRE_TOKEN_FILE");
 	char *text = NULL;
@@ -39,7 +39,8 @@ static enum status token_of(void *mem, const char **out)
 static enum status judge(const struct http_reply *r, const json_t *body, const char *server)
 {
 	const char *error = json_str(body, "error");
-	const char *detail = json_str(body, "detail");
+	const json_t *first = json_array_get(json_object_get(body, "events"), 0);
+	const char *detail = json_str(first != NULL ? first : body, "detail");
 
 	if (r->code >= 200 && r->code <= 299)
 		return OK;
@@ -71,7 +72,7 @@ static enum status send_request(const struct invocation *i, const struct api_cal
 				(struct url_pair){call->query_names[n], call->query_values[n]};
 	if (url_build(i->mem, server, call->path, query, pairs, &url) != OK)
 		return failure_in(E_INVALID, "--server %s", server);
-	TRY(token_of(i->mem, &token));
+	TRY(api_token(i->mem, &token));
 	TRY(http_client_new(i->mem, "agent-sre-cli/" AGENT_SRE_VERSION, &http));
 	if (call->content_type != NULL)
 		headers[count++] = (struct http_header){"Content-Type", call->content_type};
@@ -98,7 +99,7 @@ enum status api_request(const struct invocation *i, const struct api_call *call,
 	enum status s = send_request(i, call, server, &r);
 	if (s == E_INVALID)
 		return s;
-	if (s != OK)
+	if (s != OK || r == NULL)
 		return failure(E_TRANSIENT,
 			       "no agent answers at %s (%s): start one with 'agent-sre serve', or "
 			       "name it with --server",
@@ -106,7 +107,7 @@ enum status api_request(const struct invocation *i, const struct api_call *call,
 	bool readable =
 		r->body_bytes > 0 && json_parse(i->mem, r->body, r->body_bytes, &body) == OK;
 	TRY(judge(r, readable ? body : NULL, server));
-	if (!readable && r->body_bytes > 0)
+	if (!json_is_object(body))
 		return failure(E_INVALID, "%s does not answer like an agent", server);
 	*out = body;
 	return OK;

@@ -6,7 +6,8 @@
 #include "cli/command.h"
 
 /* The options that every client command has. */
-#define API_OPTIONS {"server", "URL", "the agent (default $AGENT_SRE_SERVER or http://127.0.0.1:8000)"}
+#define API_OPTIONS \
+	{"server", "URL", "the agent (default $AGENT_SRE_SERVER or http://127.0.0.1:8000)"}
 
 struct api_call {
 	const char *method;
@@ -17,6 +18,10 @@ struct api_call {
 	const char *body;          /* NULL = none */
 };
 
-/* `*code` and the JSON body of the answer. E_NOTFOUND (404), E_INVALID (other 4xx: the server's reason) and
- * E_TRANSIENT (nobody answers: what to do about it) come with a message for people. */
-NODISCARD enum status api_request(const struct invocation *i, const struct api_call *call, json_t **out);
+/* The JSON body of the answer, an object. E_NOTFOUND (404), E_DENIED (401), E_INVALID (any other
+ * refusal: the server's reason) and E_TRANSIENT (nobody answers: what to do about it) come with a message for people. */
+NODISCARD enum status api_request(const struct invocation *i, const struct api_call *call,
+				  json_t **out);
+
+/* AGENT_SRE_TOKEN, or what the file AGENT_SRE_TOKEN_FILE holds; NULL or "" when neither is set. */
+NODISCARD enum status api_token(void *mem, const char **out);

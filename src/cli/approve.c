@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "cli/api.h"
 #include "cli/command.h"
+#include "cli/show.h"
 
 static const struct option_info OPTIONS[] = {
 	{"digest", "DIGEST", "only if the plan still has this digest ('agent-sre show' prints it)"},
@@ -41,13 +42,16 @@ static int decide(const struct invocation *i, const char *decision)
 				      .path = path,
 				      .content_type = "application/json",
 				      .body = json_text(i->mem, body)};
-	if (api_request(i, &call, &reply) != OK)
+	enum status s = api_request(i, &call, &reply);
+	if (s == E_NOTFOUND)
+		s = failure_in(s, "%s", i->operands[0]);
+	if (s != OK)
 		return command_failed();
 	if (option_value(i, "json") != NULL)
 		printf("%s\n", json_text(i->mem, reply));
 	else
-		printf("%s is %s\n", json_str(reply, "incident"),
-		       json_str(reply, "approval_status"));
+		printf("%s is %s\n", show_word(reply, "incident"),
+		       show_word(reply, "approval_status"));
 	return EXIT_DONE;
 }
 

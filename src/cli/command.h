@@ -1,6 +1,6 @@
 /*
- * A command is data: what it is called, what it takes, what it does. Parsing, --help and the man page are
- * made from the same tables. Exit codes: 0 done, 1 failed, 2 wrong usage.
+ * A command is data: what it is called, what it takes, what it does. Parsing, --help and the man
+ * page are made from the same tables. Exit codes: 0 done, 1 failed, 2 wrong usage.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ enum { OPTIONS_MAX = 12, OPERANDS_MAX = 2 };
 struct invocation {
 	void *mem;
 	const struct command *command;
-	const char *values[OPTIONS_MAX]; /* by the option's place in the table; "" for a flag that is set */
+	/* by the option's place in the table; "" for a flag that is set */
+	const char *values[OPTIONS_MAX];
 	const char *operands[OPERANDS_MAX];
 	int operand_count;
 };
@@ -38,8 +39,8 @@ struct command {
 	int (*run)(const struct invocation *i);
 };
 
-extern const struct command command_serve, command_incidents, command_show, command_submit, command_approve,
-	command_reject, command_doctor, command_config, command_forward, command_man;
+extern const struct command command_serve, command_incidents, command_show, command_submit,
+	command_approve, command_reject, command_doctor, command_config, command_forward, command_man;
 
 /* All of them, NULL-terminated, in the order of --help. */
 extern const struct command *const commands[];

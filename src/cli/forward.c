@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "cli/api.h"
 #include "cli/command.h"
 
 static const struct option_info OPTIONS[] = {
@@ -21,7 +22,10 @@ static const char *first_of(const char *a, const char *b, const char *c)
 
 static int run(const struct invocation *i)
 {
-	const char *token = getenv("AGENT_SRE_TOKEN");
+	const char *token = NULL;
+
+	if (api_token(i->mem, &token) != OK)
+		return command_failed();
 	const struct forward_options o = {
 		.listen = first_of(option_value(i, "listen"), getenv("PORT"), "127.0.0.1:8080"),
 		.sink = first_of(option_value(i, "sink"), getenv("K_SINK"), ""),
@@ -44,7 +48,8 @@ const struct command command_forward = {
 		       "and Alertmanager sends again.\n"
 		       "Each alert's own status decides between fired and resolved. A repeat has "
 		       "the same event id.\n"
-		       "AGENT_SRE_TOKEN, when set, is sent to the sink as bearer token.",
+		       "AGENT_SRE_TOKEN (or the file AGENT_SRE_TOKEN_FILE), when set, is sent to "
+		       "the sink as bearer token.",
 	.options = OPTIONS,
 	.run = run,
 };

@@ -10,36 +10,81 @@
 
 static const struct option_info OPTIONS[] = {
 	{"state", "STATE",
-	 "only these: open, approval, remediating, verifying, recovered, escalated, closed, "
-	 "active"},
+	 "open, approval, remediating, verifying, recovered, escalated, closed or active"},
 	{"limit", "N", "at most N (default 50)"},
 	{"json", NULL, "print JSON"},
 	API_OPTIONS,
 	{NULL, NULL, NULL},
 };
 
-static const char *text(const json_t *row, const char *key)
+static const struct column {
+	const char *title, *key;
+	size_t most; /* code points */
+} COLUMNS[] = {
+	{"INCIDENT", "id", 12},	      {"STATE", "state", 12},	    {"ALERT", "alertname", 32},
+	{"RESOURCE", "resource", 32}, {"SEVERITY", "severity", 10}, {"FUNCTION", "function", 28},
+	{"TICKET", "ticket", 16},     {"AGE", "received_at", 8},
+};
+
+enum { COLUMN_COUNT = sizeof(COLUMNS) / sizeof(COLUMNS[0]) };
+
+static char *cell(void *mem, const json_t *row, const struct column *c)
 {
-	const char *value = json_str(row, key);
-	return str_empty(value) ? "-" : value;
+	bool age = str_eq(c->key, "received_at");
+	char *text = age ? show_age(mem, json_str(row, c->key))
+			 : str_cut(mem, show_word(row, c->key), c->most);
+
+	for (char *at = text; *at != '\0'; at++)
+		if (*at == '\n' || *at == '\t')
+			*at = ' ';
+	return text;
+}
+
+static size_t points(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text != '\0'; text++)
+		count += ((unsigned char)*text & 0xc0) != 0x80;
+	return count;
+}
+
+static void print_line(void *mem, const json_t *row, const size_t *widths)
+{
+	for (size_t c = 0; c < COLUMN_COUNT; c++) {
+		const char *text = row == NULL ? COLUMNS[c].title : cell(mem, row, &COLUMNS[c]);
+		const char *colour = row == NULL ? "" : show_colour(text);
+		bool last = c + 1 == COLUMN_COUNT;
+		printf("%s%s%s%*s", colour, text, *colour == '\0' ? "" : show_plain(),
+		       last ? 0 : (int)(widths[c] - points(text)) + 2, "");
+	}
+	printf("\n");
 }
 
 static void print_table(void *mem, const json_t *rows)
 {
+	size_t widths[COLUMN_COUNT];
 	size_t n;
 	json_t *row;
 
-	printf("%-9s %-12s %-28s %-26s %-9s %-22s %-9s %s\n", "INCIDENT", "STATE", "ALERT",
-	       "RESOURCE", "SEVERITY", "FUNCTION", "TICKET", "AGE");
-	json_array_foreach (rows, n, row) {
-		const char *state = text(row, "state");
-		printf("%-9s %s%-12s%s %-28s %-26s %-9s %-22s %-9s %s\n", text(row, "id"),
-		       show_colour(state), state, show_plain(),
-		       str_cut(mem, text(row, "alertname"), 28),
-		       str_cut(mem, text(row, "resource"), 26), text(row, "severity"),
-		       text(row, "function"), text(row, "ticket"),
-		       show_age(mem, json_str(row, "received_at")));
+	for (size_t c = 0; c < COLUMN_COUNT; c++) {
+		widths[c] = points(COLUMNS[c].title);
+		json_array_foreach (rows, n, row) {
+			size_t width = points(cell(mem, row, &COLUMNS[c]));
+			widths[c] = width > widths[c] ? width : widths[c];
+		}
 	}
+	print_line(mem, NULL, widths);
+	json_array_foreach (rows, n, row)
+		print_line(mem, row, widths);
+}
+
+static void print_nothing(const char *state)
+{
+	if (str_empty(state))
+		printf("no incidents yet; send an alert with 'agent-sre submit FILE'\n");
+	else
+		printf("no incidents in state %s; 'agent-sre incidents' lists all\n", state);
 }
 
 static int run(const struct invocation *i)
@@ -58,14 +103,19 @@ static int run(const struct invocation *i)
 	}
 	if (api_request(i, &call, &reply) != OK)
 		return command_failed();
-	const json_t *rows = json_object_get(reply, "incidents");
+	json_t *rows = json_object_get(reply, "incidents");
+	if (!json_is_array(rows)) {
+		fprintf(stderr, "agent-sre: the answer is not a list of incidents\n");
+		return EXIT_FAILED;
+	}
 	if (option_value(i, "json") != NULL)
 		printf("%s\n", json_text(i->mem, rows));
 	else if (json_array_size(rows) == 0)
-		printf("no incidents%s; send an alert with 'agent-sre submit FILE'\n",
-		       option_value(i, "state") == NULL ? "" : " in this state");
-	else
+		print_nothing(option_value(i, "state"));
+	else {
+		show_clean(i->mem, rows);
 		print_table(i->mem, rows);
+	}
 	return EXIT_DONE;
 }
 

@@ -26,5 +26,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (clock_init() != OK)
 		return command_failed();
-	return command_main(argc, argv);
+	int code = command_main(argc, argv);
+	if (fflush(stdout) != 0 && code == EXIT_DONE) {
+		perror("agent-sre: standard output");
+		return EXIT_FAILED;
+	}
+	return code;
 }

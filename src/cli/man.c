@@ -30,7 +30,7 @@ static void command_section(const struct command *c)
 {
 	printf(".SS ");
 	text(c->name);
-	printf(" ");
+	printf("%s", *c->operands == '\0' ? "" : " ");
 	text(c->operands);
 	printf("\n");
 	text(c->description);
@@ -82,13 +82,42 @@ static void settings_section(void)
 		setting_entry(&table[n]);
 }
 
+static void environment_section(void)
+{
+	static const struct {
+		const char *name, *meaning;
+	} VARIABLES[] = {
+		{"AGENT_SRE_SERVER", "where the client commands find the agent, unless --server "
+				     "says it"},
+		{"AGENT_SRE_TOKEN, AGENT_SRE_TOKEN_FILE",
+		 "the bearer token, or the file that holds it: serve wants it from callers, the "
+		 "client commands and forward send it"},
+		{"PORT", "for serve and forward: listen on this port, on all addresses, unless "
+			 "--listen says otherwise"},
+		{"K_SINK", "where forward sends events, unless --sink says it"},
+		{"NO_COLOR", "when set, no colours on a terminal either"},
+		{"SSL_CERT_FILE", "certificate authorities for https"},
+	};
+
+	printf(".SH ENVIRONMENT\nEach setting names its variable under CONFIGURATION; an empty "
+	       "variable counts as not set.\n");
+	for (size_t n = 0; n < sizeof(VARIABLES) / sizeof(VARIABLES[0]); n++) {
+		printf(".TP\n\\fB");
+		text(VARIABLES[n].name);
+		printf("\\fR\n");
+		text(VARIABLES[n].meaning);
+		printf(".\n");
+	}
+}
+
 static int run(const struct invocation *i)
 {
 	(void)i;
 	printf(".TH AGENT\\-SRE 1 2026-11-24 \"agent-sre " AGENT_SRE_VERSION
 	       "\"\n.SH NAME\nagent\\-sre \\- from a firing alert to a ticket, a remedy, a proof "
 	       "and a closed ticket\n"
-	       ".SH SYNOPSIS\n\\fBagent\\-sre\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR...]\n.SH "
+	       ".SH SYNOPSIS\n\\fBagent\\-sre\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR...]\n.br\n"
+	       "\\fBagent\\-sre \\-\\-version\\fR | \\fB\\-\\-help\\fR\n.SH "
 	       "DESCRIPTION\n"
 	       "Takes a firing Prometheus alert and does what a good on\\-call engineer does: "
 	       "opens a ticket, chooses a remedy,\n"
@@ -98,6 +127,7 @@ static int run(const struct invocation *i)
 	for (int n = 0; commands[n] != NULL; n++)
 		command_section(commands[n]);
 	settings_section();
+	environment_section();
 	printf(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n.SH "
 	       "FILES\n.TP\n\\fIDIR\\fR/agent\\-sre.db\nthe store (SQLite), in the data directory\n"
 	       ".SH EXAMPLES\n.nf\nagent\\-sre serve \\-\\-config agent\\-sre.yaml\nagent\\-sre "

@@ -8,7 +8,7 @@ static const struct option_info OPTIONS[] = {
 	{"listen", "ADDR:PORT", "where to listen (default 127.0.0.1:8000)"},
 	{"data", "DIR", "where the store lives (default ./agent-sre-data)"},
 	{"catalogue", "FILE", "the remediation functions"},
-	{"mode", "MODE", "autopilot, supervised or shadow"},
+	{"mode", "MODE", "autopilot, supervised (ask before every action) or shadow (only report)"},
 	{NULL, NULL, NULL},
 };
 

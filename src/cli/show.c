@@ -13,7 +13,7 @@
 #include "cli/api.h"
 #include "cli/command.h"
 
-enum { FOLLOW_MS = 250, VANISHED_MS = 30000 };
+enum { FOLLOW_MS = 500, VANISHED_MS = 30000 };
 
 static const struct option_info OPTIONS[] = {
 	{"follow", NULL,
@@ -56,11 +56,53 @@ const char *show_plain(void)
 
 char *show_age(void *mem, const char *time)
 {
+	static const struct {
+		int64_t ms;
+		const char *unit;
+	} UNITS[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}};
 	int64_t at = 0;
 
 	if (time == NULL || clock_parse(time, &at) != OK)
-		return str_dup(mem, "");
-	return str_duration(mem, clock_now() - at);
+		return str_dup(mem, "-");
+	int64_t age = clock_now() > at ? clock_now() - at : 0;
+	for (size_t n = 0; n < sizeof(UNITS) / sizeof(UNITS[0]); n++)
+		if (age >= UNITS[n].ms)
+			return str_fmt(mem, "%lld %s", (long long)(age / UNITS[n].ms),
+				       UNITS[n].unit);
+	return str_fmt(mem, "%lld s", (long long)(age / 1000));
+}
+
+const char *show_word(const json_t *row, const char *key)
+{
+	const char *value = json_str(row, key);
+	return str_empty(value) ? "-" : value;
+}
+
+static char *clean(void *mem, const char *text)
+{
+	char *copy = str_dup(mem, text);
+
+	for (unsigned char *c = (unsigned char *)copy; *c != '\0'; c++) {
+		if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+			c[0] = c[1] = '?';
+		if ((*c < ' ' && *c != '\n' && *c != '\t') || *c == 0x7f)
+			*c = '?';
+	}
+	return copy;
+}
+
+void show_clean(void *mem, json_t *answer)
+{
+	size_t n;
+	const char *key;
+	json_t *value;
+
+	if (json_is_string(answer))
+		json_string_set(answer, clean(mem, json_string_value(answer)));
+	json_array_foreach (answer, n, value)
+		show_clean(mem, value);
+	json_object_foreach (answer, key, value)
+		show_clean(mem, value);
 }
 
 /* --- one incident
@@ -75,40 +117,42 @@ static void line(const char *name, const char *value)
 static void print_head(void *mem, const json_t *v)
 {
 	const json_t *plan = json_object_get(v, "plan");
-	const char *state = json_str(v, "state");
+	const json_t *parameters = json_object_get(plan, "parameters");
+	const char *state = show_word(v, "state");
+	const char *resource = json_str(v, "resource");
 
-	printf("%s  %s%s%s  %s%s%s\n", json_str(v, "id"), show_colour(state), state, show_plain(),
-	       json_str(v, "alertname"), json_str(v, "resource") == NULL ? "" : " - ",
-	       json_str(v, "resource") == NULL ? "" : json_str(v, "resource"));
+	printf("%s  %s%s%s  %s%s%s\n", show_word(v, "id"), show_colour(state), state, show_plain(),
+	       show_word(v, "alertname"), resource == NULL ? "" : " - ",
+	       resource == NULL ? "" : resource);
 	line("ticket", json_str(json_object_get(v, "ticket"), "url"));
 	line("severity", json_str(v, "severity"));
 	line("received", json_str(v, "received_at"));
 	line("resolved by", json_str(v, "resolved_by"));
 	line("correlation", json_str(v, "correlation_id"));
 	if (plan != NULL) {
-		line("function", str_fmt(mem, "%s %s", json_str(plan, "function"),
-					 json_text(mem, json_object_get(plan, "parameters"))));
-		line("chosen by", str_fmt(mem, "%s, confidence %.2f", json_str(plan, "method"),
+		line("function", str_fmt(mem, "%s %s", show_word(plan, "function"),
+					 parameters == NULL ? "" : json_text(mem, parameters)));
+		line("chosen by", str_fmt(mem, "%s, confidence %.2f", show_word(plan, "method"),
 					  json_number_value(json_object_get(plan, "confidence"))));
 		line("decision",
-		     str_fmt(mem, "%s: %s", json_str(plan, "decision"), json_str(plan, "why")));
+		     str_fmt(mem, "%s: %s", show_word(plan, "decision"), show_word(plan, "why")));
 	}
 	line("escalated", json_str(v, "escalation"));
 	if (str_eq(state, "approval"))
-		line("next", str_fmt(mem, "agent-sre approve %s --digest %.12s", json_str(v, "id"),
-				     json_str(plan, "digest")));
+		line("next", str_fmt(mem, "agent-sre approve %s --digest %.12s", show_word(v, "id"),
+				     show_word(plan, "digest")));
 }
 
 static void print_row(void *mem, const json_t *row, int64_t received_ms)
 {
-	int64_t at = received_ms;
-	const char *outcome = json_str(row, "outcome");
+	int64_t at = 0;
+	const char *outcome = show_word(row, "outcome");
 	const char *note = json_str(row, "note");
 
-	if (clock_parse(json_str(row, "at"), &at) != OK)
+	if (clock_parse(show_word(row, "at"), &at) != OK)
 		at = received_ms;
 	printf("  %+9.3f s  %-10s %s%-14s%s %8s  %s\n", (double)(at - received_ms) / 1000.0,
-	       json_str(row, "step"), show_colour(outcome), outcome, show_plain(),
+	       show_word(row, "step"), show_colour(outcome), outcome, show_plain(),
 	       str_duration(mem, json_int(row, "duration_ms", 0)), note == NULL ? "" : note);
 }
 
@@ -129,7 +173,7 @@ static void print_checks(const json_t *verification)
 		       json_is_true(passed)    ? "✔"
 		       : json_is_false(passed) ? "✘"
 					       : "?",
-		       json_str(c, "name"), json_str(c, "observed"),
+		       show_word(c, "name"), show_word(c, "observed"),
 		       str_empty(limit) ? "" : ", limit ", str_empty(limit) ? "" : limit);
 	}
 }
@@ -157,7 +201,17 @@ static enum status fetch(const struct invocation *i, const char *id, json_t **ou
 	const char *const path[] = {"incidents", id, NULL};
 	const struct api_call call = {.method = "GET", .path = path};
 
-	return api_request(i, &call, out);
+	enum status s = api_request(i, &call, out);
+	if (s == E_NOTFOUND && str_eq(id, "latest"))
+		return failure(s, "no incidents yet; send an alert with 'agent-sre submit FILE'");
+	if (s == E_NOTFOUND)
+		return failure_in(s, "%s", id);
+	TRY(s);
+	if (json_str(*out, "id") == NULL || json_str(*out, "state") == NULL)
+		return failure(E_INVALID, "the answer is not an incident");
+	if (option_value(i, "json") == NULL)
+		show_clean(i->mem, *out);
+	return OK;
 }
 
 static void print_all(void *mem, const json_t *v)
@@ -184,12 +238,17 @@ static int print_ticket(const struct invocation *i, const json_t *v)
 	}
 	if (api_request(i, &call, &t) != OK)
 		return command_failed();
-	printf("%s  %s  [%s]\n\n%s\n", json_str(t, "key"), json_str(t, "title"),
-	       json_str(t, "state"), json_str(t, "body"));
+	if (option_value(i, "json") != NULL) {
+		printf("%s\n", json_text(i->mem, t));
+		return EXIT_DONE;
+	}
+	show_clean(i->mem, t);
+	printf("%s  %s  [%s]\n\n%s\n", show_word(t, "key"), show_word(t, "title"),
+	       show_word(t, "state"), show_word(t, "body"));
 	json_array_foreach (json_object_get(t, "entries"), n, entry) {
 		bool comment = str_eq(json_str(entry, "kind"), "comment");
-		printf("―― %s ―― %s\n%s%s\n", json_str(entry, "at"), json_str(entry, "kind"),
-		       json_str(entry, "body"), comment ? "" : "\n");
+		printf("―― %s ―― %s\n%s%s\n", show_word(entry, "at"), show_word(entry, "kind"),
+		       show_word(entry, "body"), comment ? "" : "\n");
 	}
 	return EXIT_DONE;
 }
@@ -200,45 +259,62 @@ static void sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-static int follow(const struct invocation *i, json_t *v)
+/* Prints what is new until the incident is closed; `*v` is the last answer, which the caller owns.
+ */
+static enum status follow(const struct invocation *i, json_t **v)
 {
-	char *id = str_dup(i->mem, json_str(v, "id"));
+	char *id = str_dup(i->mem, json_str(*v, "id"));
 	int64_t last_seen = clock_monotonic();
-	size_t printed;
+	size_t printed = print_rows(i->mem, *v, 0);
 
-	print_head(i->mem, v);
-	printf("\n");
-	printed = print_rows(i->mem, v, 0);
-	while (!str_eq(json_str(v, "state"), "closed")) {
-		sleep_ms(FOLLOW_MS);
+	while (!str_eq(json_str(*v, "state"), "closed")) {
 		SCOPE(mem);
 		struct invocation look = *i;
 		json_t *now = NULL;
+
+		sleep_ms(FOLLOW_MS);
 		look.mem = mem;
-		if (fetch(&look, id, &now) != OK) {
-			if (clock_monotonic() - last_seen > VANISHED_MS)
-				return command_failed();
+		enum status s = fetch(&look, id, &now);
+		if (s == E_TRANSIENT && clock_monotonic() - last_seen < VANISHED_MS)
 			continue;
-		}
+		TRY(s);
 		last_seen = clock_monotonic();
 		printed = print_rows(mem, now, printed);
-		v = mem_own(i->mem, json_incref(now));
+		if (ferror(stdout))
+			return failure(E_CANCELED, "nobody reads the output any more");
+		json_decref(*v);
+		*v = json_incref(now);
 	}
-	print_checks(json_object_get(v, "verification"));
-	return EXIT_DONE;
+	return OK;
+}
+
+static int run_follow(const struct invocation *i, json_t *first)
+{
+	json_t *v = json_incref(first);
+
+	print_head(i->mem, v);
+	printf("\n");
+	enum status s = follow(i, &v);
+	if (s == OK)
+		print_checks(json_object_get(v, "verification"));
+	json_decref(v);
+	return s == OK ? EXIT_DONE : command_failed();
 }
 
 static int run(const struct invocation *i)
 {
 	json_t *v = NULL;
+	bool json = option_value(i, "json") != NULL;
 
+	if (json && option_value(i, "follow") != NULL)
+		return command_misused(i, "--json shows the present state: it cannot --follow");
 	if (fetch(i, i->operands[0], &v) != OK)
 		return command_failed();
 	if (option_value(i, "ticket") != NULL)
 		return print_ticket(i, v);
 	if (option_value(i, "follow") != NULL)
-		return follow(i, v);
-	if (option_value(i, "json") != NULL)
+		return run_follow(i, v);
+	if (json)
 		printf("%s\n", json_text(i->mem, v));
 	else
 		print_all(i->mem, v);

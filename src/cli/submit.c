@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/api.h"
 #include "cli/command.h"
+#include "cli/show.h"
 
 static const struct option_info OPTIONS[] = {
 	{"json", NULL, "print the answer as JSON"},
@@ -46,7 +47,7 @@ static void print_event(const json_t *e)
 {
 	const char *detail = json_str(e, "detail");
 
-	printf("%-10s %s%s%s%s\n", json_str(e, "status"), json_str(e, "event_id"),
+	printf("%-10s %s%s%s%s\n", show_word(e, "status"), show_word(e, "event_id"),
 	       json_is_true(json_object_get(e, "duplicate")) ? " (duplicate)" : "",
 	       detail == NULL ? "" : ": ", detail == NULL ? "" : detail);
 }
@@ -61,6 +62,17 @@ static void print_reply(const json_t *reply)
 		print_event(reply);
 	json_array_foreach (events, n, e)
 		print_event(e);
+}
+
+static bool is_rejected(const json_t *reply)
+{
+	size_t n;
+	json_t *e;
+
+	json_array_foreach (json_object_get(reply, "events"), n, e)
+		if (str_eq(json_str(e, "status"), "rejected"))
+			return true;
+	return false;
 }
 
 static int run(const struct invocation *i)
@@ -80,11 +92,14 @@ static int run(const struct invocation *i)
 	call.body = text;
 	if (api_request(i, &call, &reply) != OK)
 		return command_failed();
-	if (option_value(i, "json") != NULL)
+	int code = is_rejected(reply) ? EXIT_FAILED : EXIT_DONE;
+	if (option_value(i, "json") != NULL) {
 		printf("%s\n", json_text(i->mem, reply));
-	else
-		print_reply(reply);
-	return EXIT_DONE;
+		return code;
+	}
+	show_clean(i->mem, reply);
+	print_reply(reply);
+	return code;
 }
 
 const struct command command_submit = {
@@ -95,7 +110,7 @@ const struct command command_submit = {
 	.summary = "send a CloudEvent, a batch of them, or an Alertmanager payload",
 	.description = "Reads the file (- is standard input), sees what it is, sends it, and "
 		       "prints what became of each event.\n"
-		       "Exit code 1 when it was refused.",
+		       "Exit code 1 when any of them was refused.",
 	.options = OPTIONS,
 	.run = run,
 };

@@ -17,9 +17,14 @@ enum status alertmanager_decode_alerts(void *mem, const char *body, size_t n, co
 		return failure_in(E_INVALID, "Alertmanager's answer is not JSON");
 	if (!json_is_array(doc))
 		return failure(E_INVALID, "Alertmanager's answer is not a list");
-	*active = false;
-	json_array_foreach (doc, a, entry)
-		*active = *active || json_equal(json_object_get(entry, "labels"), labels);
+	bool found = false;
+	json_array_foreach (doc, a, entry) {
+		const json_t *have = json_object_get(entry, "labels");
+		if (!json_is_object(have))
+			return failure(E_INVALID, "Alertmanager: alert %zu has no labels", a);
+		found = found || json_equal(have, labels);
+	}
+	*active = found;
 	return OK;
 }
 
@@ -27,12 +32,11 @@ enum status alertmanager_decode_alerts(void *mem, const char *body, size_t n, co
 static const char *error_text(void *mem, const struct http_reply *r)
 {
 	json_t *doc = NULL;
+	const char *said = NULL;
 
-	if (json_parse(mem, r->body, r->body_bytes, &doc) != OK)
-		return "no reason given";
-	if (json_is_string(doc))
-		return json_string_value(doc);
-	return json_str(doc, "message") == NULL ? "no reason given" : json_str(doc, "message");
+	if (json_parse(mem, r->body, r->body_bytes, &doc) == OK)
+		said = json_is_string(doc) ? json_string_value(doc) : json_str(doc, "message");
+	return str_empty(said) ? "no reason given" : said;
 }
 
 static enum status judge(void *mem, const struct http_reply *r)

@@ -54,6 +54,7 @@ static enum status deliver_some(const struct sink *s, const char *const *events,
 	struct http_reply *replies = NULL;
 	enum status worst = OK;
 	const char *why = "";
+	int64_t pause_ms = 0;
 
 	for (size_t i = 0; i < n; i++)
 		requests[i] = request_of(mem, s, events[i],
@@ -65,9 +66,10 @@ static enum status deliver_some(const struct sink *s, const char *const *events,
 		if (one != OK && worst == OK) {
 			worst = one;
 			why = str_dup(mem, status_message());
+			pause_ms = status_retry_after_ms();
 		}
 	}
-	return worst == OK ? OK : failure(worst, "%s", why);
+	return worst == OK ? OK : failure_after(pause_ms, worst, "%s", why);
 }
 
 enum status sink_deliver(const struct sink *s, const char *const *events,

@@ -16,10 +16,6 @@
 
 enum { MESSAGE_POINTS = 500 };
 
-/* --- reading
- * ------------------------------------------------------------------------------------------------
- */
-
 static void say(void *mem, struct function_reply *out, enum call_result result, const char *message)
 {
 	out->result = result;
@@ -43,7 +39,7 @@ static bool read_status(void *mem, const json_t *data, struct function_reply *ou
 	const char *message = json_str(data, "message");
 	const json_t *success = json_object_get(data, "success");
 
-	if (str_eq(status, "success")) {
+	if (str_eq(status, "success") && !json_is_false(success)) {
 		say(mem, out, CALL_SUCCESS, message);
 	} else if (str_eq(status, "error") || str_eq(status, "failed") ||
 		   str_eq(status, "failure")) {
@@ -76,6 +72,17 @@ static bool read_error(void *mem, const json_t *data, struct function_reply *out
 	return true;
 }
 
+/* A success under a status code that is none would be a guess. */
+static bool obey_code(void *mem, const json_t *result, struct function_reply *out)
+{
+	int64_t code = json_int(result, "statusCode", 200);
+
+	if (out->result == CALL_SUCCESS && (code < 200 || code > 299))
+		say(mem, out, CALL_FAILED,
+		    str_fmt(mem, "the function's own status code is %lld", (long long)code));
+	return true;
+}
+
 static bool read_data(void *mem, const json_t *data, struct function_reply *out)
 {
 	const json_t *result = json_object_get(data, "result");
@@ -84,7 +91,8 @@ static bool read_data(void *mem, const json_t *data, struct function_reply *out)
 	if (read_error(mem, data, out))
 		return true;
 	if (json_is_object(inner))
-		return read_error(mem, inner, out) || read_status(mem, inner, out);
+		return read_error(mem, inner, out) ||
+		       (read_status(mem, inner, out) && obey_code(mem, result, out));
 	if (json_is_object(result))
 		return read_status(mem, result, out);
 	return read_status(mem, data, out);
@@ -115,9 +123,13 @@ static void read_failure(void *mem, const struct http_reply *r, const json_t *bo
 	const json_t *data = structured ? json_object_get(body, "data") : body;
 	bool own = body != NULL && read_data(mem, data, out);
 
-	if (!own || out->result == CALL_SUCCESS)
-		say(mem, out, CALL_FAILED, str_fmt(mem, "the function answered %ld", r->code));
+	bool error = type != NULL && str_ends(type, ".response.error");
 	bool busy = r->code == 429 || r->code == 503;
+	bool lost = !own && !error && !busy && r->code >= 500;
+	/* a gateway that lost the reply does not know what the function did */
+	if (!own || out->result == CALL_SUCCESS)
+		say(mem, out, lost ? CALL_UNKNOWN : CALL_FAILED,
+		    str_fmt(mem, "the function answered %ld", r->code));
 	if (busy && !own && type == NULL)
 		out->retryable = true;
 	out->retry_after_ms = http_retry_after_ms(r, now_ms);
@@ -165,10 +177,6 @@ void function_decode(void *mem, const struct http_reply *r, int64_t now_ms,
 		say(mem, f, CALL_UNKNOWN, "the reply is not a JSON object");
 }
 
-/* --- calling
- * --------------------------------------------------------------------------------------------------
- */
-
 static enum status host_of(void *mem, const struct function_options *o,
 			   const struct function_call *c, char **out)
 {
@@ -211,8 +219,9 @@ static enum status send_call(void *mem, const struct function_options *o,
 		.peer = "function",
 	};
 
+	/* stopped after it was sent, the call is one whose effect is not known */
 	enum status s = http_fetch(mem, o->http, &q, reply);
-	return s == E_CANCELED ? s : OK;
+	return s == E_CANCELED && (*reply)->progress == HTTP_NOT_SENT ? s : OK;
 }
 
 static void describe(void *mem, struct span *span, const struct function_call *c,

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -57,7 +58,7 @@ const char *const linear_documents[] = {
 		NULL,
 };
 
-enum { CACHE_MAX = 256, TITLE_POINTS = 200 };
+enum { CACHE_MAX = 256 };
 
 /* What names stand for at Linear: "team", "state/completed", "label/alert", "user/…" → id. */
 struct entry {
@@ -91,10 +92,6 @@ struct linear *linear_new(void *mem, const struct linear_options *o)
 	return l;
 }
 
-/* --- replies
- * -----------------------------------------------------------------------------------------------
- */
-
 static int64_t pause_of(const struct http_reply *r, int64_t now_ms)
 {
 	static const char *const RESETS[] = {"x-ratelimit-requests-reset",
@@ -115,6 +112,8 @@ static int64_t pause_of(const struct http_reply *r, int64_t now_ms)
 		if (at - now_ms > pause)
 			pause = at - now_ms;
 	}
+	if (pause > LIMIT_PAUSE_MS)
+		return LIMIT_PAUSE_MS;
 	return pause > 0 ? pause : 60000;
 }
 
@@ -143,6 +142,20 @@ static bool any_code(const char *code, const char *const *wanted)
 	return false;
 }
 
+static enum status judge_code(const struct http_reply *r, int64_t now_ms)
+{
+	if (r->code == 401 || r->code == 403)
+		return failure(E_DENIED, "Linear answered %ld: check linear.api_key", r->code);
+	if (r->code == 429)
+		return failure_after(pause_of(r, now_ms), E_RATE,
+				     "Linear: the rate limit is reached");
+	if (r->code >= 500)
+		return failure(E_TRANSIENT, "Linear answered %ld", r->code);
+	if (r->code == 408)
+		return failure(E_TIMEOUT, "Linear answered 408");
+	return failure(E_INVALID, "Linear answered %ld", r->code);
+}
+
 static enum status judge_error(const struct http_reply *r, const json_t *error, int64_t now_ms)
 {
 	static const char *const RATE[] = {"ratelimited", NULL};
@@ -165,42 +178,30 @@ static enum status judge_error(const struct http_reply *r, const json_t *error, 
 		if (any_code(codes[n], LATER))
 			return failure(E_TRANSIENT, "Linear: %.200s", said);
 	}
+	if (r->code != 200 && r->code != 400 && r->code != 422)
+		return judge_code(r, now_ms);
 	return failure(E_INVALID, "Linear: %.300s", said);
-}
-
-static enum status judge_code(const struct http_reply *r, int64_t now_ms)
-{
-	if (r->code == 401 || r->code == 403)
-		return failure(E_DENIED, "Linear answered %ld: check linear.api_key", r->code);
-	if (r->code == 429)
-		return failure_after(pause_of(r, now_ms), E_RATE,
-				     "Linear: the rate limit is reached");
-	if (r->code >= 500)
-		return failure(E_TRANSIENT, "Linear answered %ld", r->code);
-	return failure(E_INVALID, "Linear answered %ld", r->code);
 }
 
 enum status linear_decode(void *mem, const struct http_reply *r, int64_t now_ms, json_t **data)
 {
 	json_t *doc = NULL;
-	bool ok = r->code == 200;
 
 	bool readable = json_parse(mem, r->body, r->body_bytes, &doc) == OK && json_is_object(doc);
-	if (readable && json_array_size(json_object_get(doc, "errors")) > 0 && r->code < 500)
-		return judge_error(r, json_array_get(json_object_get(doc, "errors"), 0), now_ms);
-	if (!ok)
+	const json_t *errors = json_object_get(doc, "errors");
+	if (json_array_size(errors) > 0 && r->code < 500)
+		return judge_error(r, json_array_get(errors, 0), now_ms);
+	if (r->code != 200)
 		return judge_code(r, now_ms);
 	if (!readable)
 		return failure(E_TRANSIENT, "Linear's answer is not JSON");
-	*data = json_object_get(doc, "data");
-	if (!json_is_object(*data))
+	json_t *found = json_object_get(doc, "data");
+	bool clean = errors == NULL || json_is_null(errors) || json_is_array(errors);
+	if (!json_is_object(found) || !clean)
 		return failure(E_TRANSIENT, "Linear's answer has no data");
+	*data = found;
 	return OK;
 }
-
-/* --- requests
- * ----------------------------------------------------------------------------------------------------
- */
 
 /* Steals `variables`. */
 static enum status ask(void *mem, struct linear *l, enum document d, json_t *variables,
@@ -225,7 +226,10 @@ static enum status ask(void *mem, struct linear *l, enum document d, json_t *var
 	enum status s = http_fetch(mem, l->o.http, &q, &r);
 	if (s != OK)
 		return failure_in(s == E_INVALID ? E_TRANSIENT : s, "Linear");
-	return linear_decode(mem, r, clock_now(), data);
+	s = linear_decode(mem, r, clock_now(), data);
+	if (s != OK && strstr(status_message(), l->o.api_key) != NULL)
+		return failure_after(status_retry_after_ms(), s, "Linear refuses the request");
+	return s;
 }
 
 static enum status mutate(void *mem, struct linear *l, enum document d, json_t *variables,
@@ -239,10 +243,6 @@ static enum status mutate(void *mem, struct linear *l, enum document d, json_t *
 		return failure(E_INVALID, "Linear: %s did not succeed", field);
 	return OK;
 }
-
-/* --- names to ids
- * ---------------------------------------------------------------------------------------------------
- */
 
 static const char *remembered(void *mem, struct linear *l, const char *key)
 {
@@ -261,6 +261,17 @@ static void remember(struct linear *l, const char *key, const char *id)
 	pthread_mutex_lock(&l->lock);
 	if (l->cached < CACHE_MAX)
 		l->cache[l->cached++] = (struct entry){str_dup(l, key), str_dup(l, id)};
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* An id may be that of an object that is gone by now. */
+static void forget(struct linear *l)
+{
+	pthread_mutex_lock(&l->lock);
+	for (; l->cached > 0; l->cached--) {
+		talloc_free((void *)l->cache[l->cached - 1].key);
+		talloc_free((void *)l->cache[l->cached - 1].id);
+	}
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -329,24 +340,49 @@ static const char *fitting_label(const json_t *data, const char *team)
 	return NULL;
 }
 
+static enum status find_label(void *mem, struct linear *l, const char *name, const char *team,
+			      const char **out)
+{
+	json_t *data = NULL;
+
+	TRY(ask(mem, l, LABELS, json_pack("{s:s}", "name", name), &data));
+	*out = fitting_label(data, team);
+	return OK;
+}
+
+static enum status keep_failure(enum status s, const char *why, int64_t pause_ms)
+{
+	return failure_after(pause_ms, s, "%s", why);
+}
+
+static enum status make_label(void *mem, struct linear *l, const char *name, const char *team,
+			      const char **out)
+{
+	json_t *payload = NULL;
+	json_t *input = json_pack("{s:{s:s, s:s}}", "input", "name", name, "teamId", team);
+
+	enum status s = mutate(mem, l, LABEL_CREATE, input, "issueLabelCreate", &payload);
+	*out = json_str(json_object_get(payload, "issueLabel"), "id");
+	if (s != E_INVALID)
+		return s;
+	/* somebody else may have made it meanwhile */
+	char *why = str_dup(mem, status_message());
+	TRY(find_label(mem, l, name, team, out));
+	return *out == NULL ? keep_failure(s, why, 0) : OK;
+}
+
 static enum status label_id(void *mem, struct linear *l, const char *name, const char **out)
 {
 	char *key = str_fmt(mem, "label/%s", name);
 	const char *team = NULL;
-	json_t *data = NULL;
-	json_t *payload = NULL;
 
 	*out = remembered(mem, l, key);
 	if (*out != NULL)
 		return OK;
 	TRY(team_id(mem, l, &team));
-	TRY(ask(mem, l, LABELS, json_pack("{s:s}", "name", name), &data));
-	*out = fitting_label(data, team);
-	if (*out == NULL) {
-		json_t *input = json_pack("{s:{s:s, s:s}}", "input", "name", name, "teamId", team);
-		TRY(mutate(mem, l, LABEL_CREATE, input, "issueLabelCreate", &payload));
-		*out = json_str(json_object_get(payload, "issueLabel"), "id");
-	}
+	TRY(find_label(mem, l, name, team, out));
+	if (*out == NULL)
+		TRY(make_label(mem, l, name, team, out));
 	if (*out == NULL)
 		return failure(E_INVALID, "Linear gave no label id");
 	remember(l, key, *out);
@@ -369,10 +405,6 @@ static enum status user_id(void *mem, struct linear *l, const char *email, const
 	return OK;
 }
 
-/* --- operations
- * -----------------------------------------------------------------------------------------------------------
- */
-
 /* What is only an ornament must not stop the ticket: it is left out and said. */
 static enum status optional(void *mem, enum status s, const char *what, const char **note)
 {
@@ -394,6 +426,8 @@ static enum status add_labels(void *mem, struct linear *l, const json_t *names, 
 	json_object_set_new(input, key, ids);
 	json_array_foreach (names, n, name) {
 		const char *id = NULL;
+		if (!json_is_string(name))
+			continue;
 		enum status s = label_id(mem, l, json_string_value(name), &id);
 		if (s == OK)
 			json_array_append_new(ids, json_string(id));
@@ -444,6 +478,8 @@ static enum status find_issue(void *mem, struct linear *l, const char *id, struc
 	json_t *data = NULL;
 
 	TRY(ask(mem, l, ISSUE, json_pack("{s:s}", "id", id), &data));
+	if (!json_is_object(json_object_get(data, "issue")))
+		return failure(E_NOTFOUND, "Linear has no such issue");
 	return read_issue(mem, json_object_get(data, "issue"), out);
 }
 
@@ -461,10 +497,39 @@ static enum status send_creation(void *mem, struct linear *l, json_t *input, str
 	return read_issue(mem, json_object_get(payload, "issue"), out);
 }
 
-/* The first failure is what is reported, unless the object turns out to exist. */
-static enum status keep_failure(enum status s, const char *why, int64_t pause_ms)
+/* The object was looked up because its creation failed. The first failure is what is reported, but
+ * for a refusal that may only mean "exists already" while the look-up could not tell. */
+static enum status settle(enum status creation, const char *why, int64_t pause_ms,
+			  enum status look_up)
 {
-	return failure_after(pause_ms, s, "%s", why);
+	if (look_up == OK)
+		return OK;
+	if (!status_is_retryable(creation) && look_up != E_INVALID && look_up != E_NOTFOUND)
+		return look_up;
+	return keep_failure(creation, why, pause_ms);
+}
+
+static enum status create_once(void *mem, struct linear *l, json_t *input, struct ticket_ref *out)
+{
+	enum status s = send_creation(mem, l, input, out);
+
+	if (!may_have_happened(s))
+		return s;
+	char *why = str_dup(mem, status_message());
+	int64_t pause = status_retry_after_ms();
+	const char *id = json_str(input, "id");
+	return settle(s, why, pause, find_issue(mem, l, id, out));
+}
+
+/* Removes what a ticket can do without; false when there was nothing of it. */
+static bool strip(json_t *input)
+{
+	bool labels = json_array_size(json_object_get(input, "labelIds")) > 0;
+	bool state = json_object_del(input, "stateId") == 0;
+	bool assignee = json_object_del(input, "assigneeId") == 0;
+
+	json_object_del(input, "labelIds");
+	return labels || state || assignee;
 }
 
 static enum status create(void *mem, struct linear *l, const struct ticket_op *op,
@@ -475,16 +540,18 @@ static enum status create(void *mem, struct linear *l, const struct ticket_op *o
 	TRY(team_id(mem, l, &team));
 	json_t *input = mem_own(
 		mem, json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", op->uuid, "teamId", team, "title",
-			       str_cut(mem, json_str(op->payload, "title"), TITLE_POINTS),
+			       str_cut(mem, json_str(op->payload, "title"), LIMIT_TITLE_POINTS),
 			       "description", json_str(op->payload, "body"), "priority",
 			       (json_int_t)json_int(op->payload, "priority", 0)));
 	TRY(add_fields(mem, l, op, input, note));
-	enum status s = send_creation(mem, l, input, out);
-	if (!may_have_happened(s))
+	enum status s = create_once(mem, l, input, out);
+	if (s != E_INVALID)
 		return s;
-	char *why = str_dup(mem, status_message());
-	int64_t pause = status_retry_after_ms();
-	return find_issue(mem, l, op->uuid, out) == OK ? OK : keep_failure(s, why, pause);
+	forget(l);
+	if (!strip(input))
+		return s;
+	TRY(optional(mem, s, "labels, state and assignee", note));
+	return create_once(mem, l, input, out);
 }
 
 static enum status comment(void *mem, struct linear *l, const struct ticket_op *op,
@@ -500,17 +567,22 @@ static enum status comment(void *mem, struct linear *l, const struct ticket_op *
 		return s;
 	char *why = str_dup(mem, status_message());
 	int64_t pause = status_retry_after_ms();
-	bool there = ask(mem, l, COMMENT, json_pack("{s:s}", "id", op->uuid), &data) == OK &&
-		     json_str(json_object_get(data, "comment"), "id") != NULL;
-	return there ? OK : keep_failure(s, why, pause);
+	enum status found = ask(mem, l, COMMENT, json_pack("{s:s}", "id", op->uuid), &data);
+	if (found == OK && json_str(json_object_get(data, "comment"), "id") == NULL)
+		found = failure(E_NOTFOUND, "Linear has no such comment");
+	return settle(s, why, pause, found);
 }
 
 static enum status update(void *mem, struct linear *l, const struct ticket_ref *ref, json_t *input)
 {
 	json_t *payload = NULL;
 
-	return mutate(mem, l, ISSUE_UPDATE, json_pack("{s:s, s:O}", "id", ref->id, "input", input),
-		      "issueUpdate", &payload);
+	enum status s =
+		mutate(mem, l, ISSUE_UPDATE, json_pack("{s:s, s:O}", "id", ref->id, "input", input),
+		       "issueUpdate", &payload);
+	if (s == E_INVALID)
+		forget(l);
+	return s;
 }
 
 static enum status label(void *mem, struct linear *l, const struct ticket_op *op,
@@ -557,9 +629,26 @@ static enum status link_url(void *mem, struct linear *l, const struct ticket_op 
 	return mutate(mem, l, ATTACHMENT_CREATE, input, "attachmentCreate", &payload);
 }
 
+/* A member that is missing would make no request at all. */
+static enum status check_payload(const struct ticket_op *op)
+{
+	static const char *const NEEDED[][3] = {
+		[TICKET_CREATE] = {"title", "body"}, [TICKET_COMMENT] = {"body"},
+		[TICKET_LINK] = {"url", "title"},    [TICKET_LABEL] = {NULL},
+		[TICKET_ASSIGN] = {"email"},	     [TICKET_STATE] = {"type"},
+	};
+
+	for (const char *const *key = NEEDED[op->kind]; *key != NULL; key++)
+		if (json_str(op->payload, *key) == NULL)
+			return failure(E_INVALID, "the ticket operation has no %s", *key);
+	return OK;
+}
+
 enum status linear_apply(void *mem, struct linear *l, const struct ticket_op *op,
 			 const struct ticket_ref *ref, struct ticket_ref *out, const char **note)
 {
+	*note = NULL;
+	TRY(check_payload(op));
 	if (op->kind == TICKET_CREATE)
 		return create(mem, l, op, out, note);
 	if (ref->id == NULL)

@@ -28,9 +28,6 @@ struct otlp {
 	bool stopping;
 };
 
-/* --- encoding
- * ---------------------------------------------------------------------------------------------- */
-
 static json_t *attribute(const char *key, const char *value)
 {
 	return json_pack("{s:s, s:{s:s}}", "key", key, "value", "stringValue", value);
@@ -94,10 +91,6 @@ char *otlp_encode_request(void *mem, const struct otlp_options *o, json_t *const
 				 "version", o->service_version, "spans", list);
 	return json_text(mem, mem_own(mem, body));
 }
-
-/* --- the queue
- * ------------------------------------------------------------------------------------------------
- */
 
 /* The same trace is kept or left out as a whole, everywhere: decided by its id. */
 static bool is_sampled(const struct otlp *o, const char *trace_id)
@@ -191,7 +184,7 @@ static bool post(void *mem, struct otlp *o, const char *body, int64_t *retry_ms)
 	return r->code >= 200 && r->code <= 299;
 }
 
-static void deliver(struct otlp *o, json_t **batch, size_t n)
+static bool deliver(struct otlp *o, json_t **batch, size_t n)
 {
 	static const struct backoff RETRY = {.base_ms = 500, .cap_ms = 10000};
 	SCOPE(mem);
@@ -200,12 +193,19 @@ static void deliver(struct otlp *o, json_t **batch, size_t n)
 	for (int attempt = 1; attempt <= TRIES; attempt++) {
 		int64_t retry_ms;
 		if (post(mem, o, body, &retry_ms))
-			return;
+			return true;
 		if (retry_ms < 0 ||
 		    pause_for(o, backoff_delay(RETRY, attempt, id_fraction(), retry_ms), SIZE_MAX))
 			break;
 	}
 	metric_add(M_SPANS_DROPPED, (double)n);
+	return false;
+}
+
+static void drop(json_t **spans, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		json_decref(spans[i]);
 }
 
 static void *serve(void *arg)
@@ -216,10 +216,11 @@ static void *serve(void *arg)
 
 	while (!stopping) {
 		stopping = pause_for(o, o->options.flush_ms, BATCH_MAX);
-		for (size_t n; (n = take(o, batch)) > 0;) {
-			deliver(o, batch, n);
-			for (size_t i = 0; i < n; i++)
-				json_decref(batch[i]);
+		bool delivered = true;
+		/* a collector that is away must not hold up the stop */
+		for (size_t n; (delivered || !stopping) && (n = take(o, batch)) > 0;) {
+			delivered = deliver(o, batch, n);
+			drop(batch, n);
 		}
 	}
 	return NULL;
@@ -268,8 +269,9 @@ void otlp_stop(struct otlp *o)
 	pthread_cond_broadcast(&o->changed);
 	pthread_mutex_unlock(&o->lock);
 	pthread_join(o->thread, NULL);
-	for (size_t n = 0; n < o->count; n++)
-		json_decref(o->queue[n]);
+	if (o->count > 0)
+		metric_add(M_SPANS_DROPPED, (double)o->count);
+	drop(o->queue, o->count);
 	pthread_mutex_destroy(&o->lock);
 	pthread_cond_destroy(&o->changed);
 }

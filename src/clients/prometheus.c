@@ -14,8 +14,7 @@
 
 enum { SAMPLES_MAX = 20000, WARNINGS_MAX = 16 };
 
-/* --- decoding
- * ------------------------------------------------------------------------------------------ */
+static const int64_t DURATION_MAX_MS = INT64_C(1000) * 3600 * 24 * 366 * 100;
 
 static enum status decode_envelope(void *mem, const char *body, size_t n, json_t **out,
 				   json_t **data)
@@ -34,17 +33,17 @@ static enum status decode_envelope(void *mem, const char *body, size_t n, json_t
 	return OK;
 }
 
-static double number_of(const char *text)
+static enum status read_number(const char *text, double *out)
 {
-	double value = NAN;
-
 	if (str_eq(text, "+Inf"))
-		return INFINITY;
-	if (str_eq(text, "-Inf"))
-		return -INFINITY;
-	if (text == NULL || str_to_double(text, &value) != OK)
-		return NAN;
-	return value;
+		*out = INFINITY;
+	else if (str_eq(text, "-Inf"))
+		*out = -INFINITY;
+	else if (str_eq(text, "NaN"))
+		*out = NAN;
+	else if (str_to_double(text, out) != OK)
+		return failure_in(E_INVALID, "Prometheus: a sample's value");
+	return OK;
 }
 
 static enum status decode_point(const json_t *point, struct sample *out)
@@ -55,8 +54,7 @@ static enum status decode_point(const json_t *point, struct sample *out)
 	if (!json_is_number(at) || !json_is_string(value))
 		return failure(E_INVALID, "Prometheus: a sample must be [time, \"value\"]");
 	out->at = json_number_value(at);
-	out->value = number_of(json_string_value(value));
-	return OK;
+	return read_number(json_string_value(value), &out->value);
 }
 
 static enum status decode_vector(void *mem, const json_t *result, struct query_result *r)
@@ -64,17 +62,18 @@ static enum status decode_vector(void *mem, const json_t *result, struct query_r
 	size_t n;
 	json_t *entry;
 
+	if (json_array_size(result) > SAMPLES_MAX)
+		return failure(E_INVALID, "Prometheus: more than %d samples", SAMPLES_MAX);
 	r->samples = NEW_ARRAY(mem, struct sample, json_array_size(result) + 1);
 	json_array_foreach (result, n, entry) {
 		json_t *labels = NULL;
-		struct sample *s = &r->samples[r->count];
-		if (n == SAMPLES_MAX)
-			return failure(E_INVALID, "Prometheus: more than %d samples", SAMPLES_MAX);
+		/* left out, it would look as if nothing matched */
+		if (json_object_get(entry, "histogram") != NULL)
+			return failure(E_INVALID,
+				       "Prometheus: a native histogram has no one value");
 		TRY(json_string_map(mem, entry, "metric", &labels));
-		s->labels = labels;
-		if (json_object_get(entry, "value") == NULL)
-			continue; /* a native histogram has no single value */
-		TRY(decode_point(json_object_get(entry, "value"), s));
+		r->samples[n].labels = labels;
+		TRY(decode_point(json_object_get(entry, "value"), &r->samples[n]));
 		r->count++;
 	}
 	return OK;
@@ -126,15 +125,21 @@ static const char *text_or_empty(const json_t *object, const char *key)
 	return text == NULL ? "" : text;
 }
 
+static int64_t milliseconds(const json_t *seconds)
+{
+	double ms = json_number_value(seconds) * 1000.0;
+
+	return ms > 0 && ms < (double)DURATION_MAX_MS ? (int64_t)ms : 0;
+}
+
 static enum status decode_rule(void *mem, const json_t *group, const json_t *entry,
 			       struct rule *out)
 {
-	const json_t *duration = json_object_get(entry, "duration");
 
 	*out = (struct rule){
 		.name = json_str(entry, "name"),
 		.expr = json_str(entry, "query"),
-		.for_ms = (int64_t)(json_number_value(duration) * 1000.0),
+		.for_ms = milliseconds(json_object_get(entry, "duration")),
 		.health = text_or_empty(entry, "health"),
 		.error = text_or_empty(entry, "lastError"),
 		.group = text_or_empty(group, "name"),
@@ -156,6 +161,8 @@ enum status prometheus_decode_rules(void *mem, const char *body, size_t n, const
 	size_t found = 0;
 
 	TRY(decode_envelope(mem, body, n, &doc, &data));
+	if (!json_is_array(json_object_get(data, "groups")))
+		return failure(E_INVALID, "Prometheus' answer has no list of groups");
 	json_array_foreach (json_object_get(data, "groups"), g, group) {
 		json_array_foreach (json_object_get(group, "rules"), r, entry) {
 			if (!str_eq(json_str(entry, "type"), "alerting") ||
@@ -182,6 +189,8 @@ enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, cons
 	size_t found = 0;
 
 	TRY(decode_envelope(mem, body, n, &doc, &data));
+	if (!json_is_array(json_object_get(data, "alerts")))
+		return failure(E_INVALID, "Prometheus' answer has no list of alerts");
 	json_array_foreach (json_object_get(data, "alerts"), a, entry) {
 		json_t *labels = NULL;
 		TRY(json_string_map(mem, entry, "labels", &labels));
@@ -195,9 +204,6 @@ enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, cons
 	*count = found;
 	return OK;
 }
-
-/* --- exchanges
- * ------------------------------------------------------------------------------------------ */
 
 static char *error_text(void *mem, const struct http_reply *r)
 {
@@ -220,7 +226,7 @@ static enum status judge(void *mem, const struct http_reply *r)
 			       r->code);
 	if (r->code == 429)
 		return failure_after(http_retry_after_ms(r, clock_now()), E_RATE, "%s", text);
-	if (r->code == 503 || r->code == 504)
+	if (r->code == 503 || r->code == 504 || r->code == 408 || r->code == 499)
 		return failure(E_TIMEOUT, "%s", text);
 	return failure(r->code >= 500 ? E_TRANSIENT : E_INVALID, "%s", text);
 }
@@ -311,8 +317,10 @@ enum status prometheus_check(void *mem, const struct prometheus *p, const char *
 
 	*version = NULL;
 	TRY(get(mem, p, READY, NULL, 0, &r));
-	TRY(get(mem, p, BUILD, NULL, 0, &r));
-	TRY(decode_envelope(mem, r->body, r->body_bytes, &doc, &data));
-	*version = json_str(data, "version");
-	return OK;
+	enum status s = get(mem, p, BUILD, NULL, 0, &r);
+	if (s == OK)
+		s = decode_envelope(mem, r->body, r->body_bytes, &doc, &data);
+	if (s == OK)
+		*version = json_str(data, "version");
+	return s == E_INVALID ? OK : s; /* what only looks like Prometheus has no version */
 }

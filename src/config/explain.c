@@ -43,12 +43,14 @@ json_t *settings_explain_json(void *mem, const struct setting_source *sources)
 
 	for (size_t n = 0; n < count; n++) {
 		const struct setting_info *i = &table[n];
+		bool set = !str_empty(sources[n].value);
 		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "key",
+				      json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:s}", "key",
 						i->key, "type", str_lower(mem, i->type), "default",
 						i->standard, "environment", i->environment, "value",
-						shown(i, &sources[n]), "source", sources[n].from,
-						"allowed", i->allowed, "meaning", i->meaning));
+						set ? shown(i, &sources[n]) : NULL, "source",
+						sources[n].from, "allowed", i->allowed, "meaning",
+						i->meaning));
 	}
 	return list;
 }

@@ -4,6 +4,7 @@
  */
 #include "config/settings.h"
 
+#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "base/yaml.h"
 #include "net/url.h"
 
@@ -49,16 +51,13 @@ static const struct setting_info TABLE[] = {
 #undef INFO
 };
 
-enum { COUNT = sizeof(TABLE) / sizeof(TABLE[0]), SECRET_MIN = 8, TOKEN_MIN = 16 };
+enum { COUNT = sizeof(TABLE) / sizeof(TABLE[0]), SECRET_MIN = 8, TOKEN_MIN = 16, FAR = 99 };
 
 const struct setting_info *settings_table(size_t *count)
 {
 	*count = COUNT;
 	return TABLE;
 }
-
-/* --- one value
- * ----------------------------------------------------------------------------------------- */
 
 static enum status to_bytes(const char *text, long long *out)
 {
@@ -69,7 +68,7 @@ static enum status to_bytes(const char *text, long long *out)
 	size_t digits = strspn(text, "0123456789");
 
 	for (size_t n = 0; n < 4; n++) {
-		if (digits == 0 || digits > 12 || !str_eq(text + digits, UNITS[n].unit))
+		if (digits == 0 || digits > 9 || !str_eq(text + digits, UNITS[n].unit))
 			continue;
 		*out = strtoll(text, NULL, 10) *
 		       UNITS[n].factor; // NOLINT(cert-err34-c): all digits
@@ -117,14 +116,13 @@ static enum status to_boolean(const char *text, bool *out)
 
 static enum status to_word(void *mem, const char *allowed, const char *text, const char **out)
 {
-	size_t n = strlen(text);
-
-	for (const char *at = allowed; at != NULL;
-	     at = strchr(at, '|') == NULL ? NULL : strchr(at, '|') + 1) {
-		if (strncmp(at, text, n) == 0 && (at[n] == '|' || at[n] == '\0') && n > 0) {
+	for (const char *at = allowed; *at != '\0';) {
+		size_t n = strcspn(at, "|");
+		if (strlen(text) == n && strncmp(at, text, n) == 0) {
 			*out = str_dup(mem, text);
 			return OK;
 		}
+		at += n + (at[n] == '|');
 	}
 	return failure(E_INVALID, "'%.40s' is not one of the allowed words", text);
 }
@@ -147,20 +145,60 @@ static const char *const *to_list(void *mem, const char *text)
 	return list;
 }
 
-static enum status to_text(void *mem, enum type type, const char *text, const char **out)
+/* "16 characters or more" says how many; the value itself never stands in a message. */
+static enum status check_secret(const char *text, const char *allowed)
+{
+	if (strlen(text) < (str_starts(allowed, "16 ") ? TOKEN_MIN : SECRET_MIN))
+		return failure(E_INVALID, "the value is too short to be a secret");
+	if (strchr(text, ' ') != NULL)
+		return failure(E_INVALID, "a secret has no spaces");
+	return OK;
+}
+
+static enum status check_address(void *mem, const char *text)
 {
 	char *host;
 	unsigned short port;
 
+	return url_address(mem, text, &host, &port);
+}
+
+/* A port alone stands for all addresses. */
+static enum status check_listen(void *mem, const char *text)
+{
+	long long port;
+
+	return strchr(text, ':') == NULL ? str_to_int(text, 0, 65535, &port)
+					 : check_address(mem, text);
+}
+
+static enum status to_text(void *mem, size_t n, const char *text, const char **out)
+{
 	*out = str_dup(mem, text);
+	if (SHAPES[n].offset == offsetof(struct settings, listen))
+		return check_listen(mem, text);
 	if (*text == '\0')
 		return OK;
-	if (type == TYPE_URL)
-		return url_check(text);
-	if (type == TYPE_ADDRESS)
-		return url_address(mem, text, &host, &port);
-	if (type == TYPE_SECRET && strlen(text) < SECRET_MIN)
-		return failure(E_INVALID, "the value is too short to be a secret");
+	switch (SHAPES[n].type) {
+	case TYPE_URL: return url_check(text);
+	case TYPE_ADDRESS: return check_address(mem, text);
+	case TYPE_SECRET: return check_secret(text, TABLE[n].allowed);
+	default: return OK;
+	}
+}
+
+/* Values end up in headers, URLs, logs and JSON. */
+static enum status check_characters(void *mem, const char *text)
+{
+	size_t room = strlen(text) + 1;
+	char *copy = NEW_ARRAY(mem, char, room);
+
+	utf8_copy(copy, room, text);
+	if (!str_eq(copy, text))
+		return failure(E_INVALID, "the value is not UTF-8");
+	for (const char *c = text; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return failure(E_INVALID, "the value holds a control character");
 	return OK;
 }
 
@@ -169,6 +207,7 @@ static enum status set_value(void *mem, struct settings *s, size_t n, const char
 	void *field = (char *)s + SHAPES[n].offset;
 	const char *allowed = TABLE[n].allowed;
 
+	TRY(check_characters(mem, text));
 	switch (SHAPES[n].type) {
 	case TYPE_WORD: return to_word(mem, allowed, text, field);
 	case TYPE_INTEGER: return to_number(mem, to_whole, allowed, text, field);
@@ -179,12 +218,9 @@ static enum status set_value(void *mem, struct settings *s, size_t n, const char
 	case TYPE_MODE: return mode_parse(text, field);
 	case TYPE_RISK: return risk_parse(text, field);
 	case TYPE_LIST: *(const char *const **)field = to_list(mem, text); return OK;
-	default: return to_text(mem, SHAPES[n].type, text, field);
+	default: return to_text(mem, n, text, field);
 	}
 }
-
-/* --- sources
- * ---------------------------------------------------------------------------------------------- */
 
 struct loader {
 	void *mem;
@@ -221,7 +257,7 @@ static size_t distance(const char *a, const char *b)
 	size_t m = strlen(b);
 
 	if (m > 63)
-		return 99;
+		return FAR;
 	for (size_t j = 0; j <= m; j++)
 		row[j] = j;
 	for (size_t i = 1; a[i - 1] != '\0'; i++) {
@@ -237,22 +273,46 @@ static size_t distance(const char *a, const char *b)
 	return row[m];
 }
 
-static const char *nearest(const char *key)
+/* How far a key is from what was written: "mode" alone is near policy.mode. */
+static size_t distance_to(const char *written, const char *key)
 {
-	size_t best = 0;
+	const char *dot = strrchr(key, '.');
+	size_t whole = distance(written, key);
 
-	for (size_t n = 1; n < COUNT; n++)
-		if (distance(key, TABLE[n].key) < distance(key, TABLE[best].key))
-			best = n;
-	return TABLE[best].key;
+	return dot != NULL && str_eq(dot + 1, written) ? 1 : whole;
 }
 
-static enum status unknown_key(const char *from, const char *key)
+/* The nearest key, or for a section the nearest section; NULL when none is near. */
+static const char *nearest(void *mem, const char *written, bool section)
 {
-	return failure(
-		E_INVALID,
-		"%s: %.60s: unknown key; did you mean %s? ('agent-sre config explain' lists all)",
-		from, key, nearest(key));
+	const char *best = NULL;
+	size_t best_distance = strlen(written) / 2 + 1;
+
+	for (size_t n = 0; n < COUNT; n++) {
+		const char *dot = strchr(TABLE[n].key, '.');
+		const char *name = TABLE[n].key;
+		if (section && dot == NULL)
+			continue;
+		if (section)
+			name = str_ndup(mem, name, (size_t)(dot - name));
+		size_t d = distance_to(written, name);
+		if (d < best_distance) {
+			best = name;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static enum status unknown_key(void *mem, const char *from, const char *key, bool section)
+{
+	const char *near = nearest(mem, key, section);
+
+	if (near == NULL)
+		return failure(E_INVALID,
+			       "%s: %.60s: unknown key; 'agent-sre config explain' lists all", from,
+			       key);
+	return failure(E_INVALID, "%s: %.60s: unknown key; did you mean %s?", from, key, near);
 }
 
 static char *list_text(void *mem, const json_t *list)
@@ -275,7 +335,23 @@ static char *scalar_text(void *mem, const json_t *value)
 		return str_dup(mem, json_string_value(value));
 	if (json_is_null(value))
 		return str_dup(mem, "");
-	return json_is_array(value) ? list_text(mem, value) : json_text(mem, value);
+	if (json_is_real(value))
+		return str_fmt(mem, "%.15g", json_real_value(value));
+	return json_text(mem, value);
+}
+
+/* NULL: the value has a shape that the type does not take. A real number has lost its spelling, so
+ * it cannot be a text. */
+static char *value_text(void *mem, enum type type, const json_t *value)
+{
+	bool number = type == TYPE_FRACTION || type == TYPE_INTEGER || type == TYPE_DURATION ||
+		      type == TYPE_BYTES;
+
+	if (json_is_array(value))
+		return type == TYPE_LIST ? list_text(mem, value) : NULL;
+	if (json_is_object(value) || (json_is_real(value) && !number))
+		return NULL;
+	return scalar_text(mem, value);
 }
 
 struct file {
@@ -293,8 +369,27 @@ static bool is_section(const char *path)
 	return false;
 }
 
+static enum status put_leaf(struct loader *l, const char *from, const char *path,
+			    const json_t *value)
+{
+	int n = find_key(path);
+
+	if (n < 0 && is_section(path))
+		return failure(E_INVALID, "%s: %s: is a section: its keys stand below it, indented",
+			       from, path);
+	if (n < 0)
+		return unknown_key(l->mem, from, path, json_is_object(value));
+	char *text = value_text(l->mem, SHAPES[n].type, value);
+	if (text == NULL)
+		return failure(E_INVALID,
+			       "%s: %s: must be a plain value, in quotes when in doubt "
+			       "(allowed: %s)",
+			       from, path, TABLE[n].allowed);
+	return put(l, (size_t)n, text, from);
+}
+
 static enum status put_tree(struct loader *l, const struct file *f, const json_t *tree,
-			    const char *prefix, int depth)
+			    const char *prefix)
 {
 	const char *key;
 	json_t *value;
@@ -304,19 +399,8 @@ static enum status put_tree(struct loader *l, const struct file *f, const json_t
 					     : str_fmt(l->mem, "%s.%s", prefix, key);
 		const char *from =
 			str_fmt(l->mem, "%s:%lld", f->name, (long long)json_int(f->lines, path, 1));
-		int n = find_key(path);
-		if (n < 0 && is_section(path) && depth < 4 &&
-		    (json_is_object(value) || json_is_null(value))) {
-			TRY(put_tree(l, f, value, path, depth + 1));
-			continue;
-		}
-		if (n < 0)
-			return unknown_key(from, path);
-		char *text = json_is_object(value) ? NULL : scalar_text(l->mem, value);
-		if (text == NULL)
-			return failure(E_INVALID, "%s: %s: must be a plain value (allowed: %s)",
-				       from, path, TABLE[n].allowed);
-		TRY(put(l, (size_t)n, text, from));
+		bool section = is_section(path) && (json_is_object(value) || json_is_null(value));
+		TRY(section ? put_tree(l, f, value, path) : put_leaf(l, from, path, value));
 	}
 	return OK;
 }
@@ -337,12 +421,7 @@ static enum status put_file(struct loader *l, const char *name)
 	if (!json_is_object(doc))
 		return failure(E_INVALID, "%s:1: the configuration must be a mapping", name);
 	f.lines = lines;
-	return put_tree(l, &f, doc, "", 0);
-}
-
-static void wipe_text(char *text)
-{
-	explicit_bzero(text, strlen(text));
+	return put_tree(l, &f, doc, "");
 }
 
 /* NAME_FILE is preferred: what stands in the environment shows in /proc. */
@@ -371,7 +450,7 @@ static enum status put_environment(struct loader *l, char *(*environ_of)(const c
 			TRY(put(l, n, value,
 				str_fmt(l->mem, "environment %s", TABLE[n].environment)));
 			if (wipe && TABLE[n].secret)
-				wipe_text(value);
+				explicit_bzero(value, strlen(value));
 		}
 		if (TABLE[n].secret)
 			TRY(put_secret_file(l, n, environ_of));
@@ -383,33 +462,39 @@ static enum status put_environment(struct loader *l, char *(*environ_of)(const c
 static enum status put_flags(struct loader *l, const struct setting_flag *flags, size_t count)
 {
 	for (size_t f = 0; f < count; f++) {
+		const char *dot = strrchr(flags[f].key, '.');
+		const char *option = dot == NULL ? flags[f].key : dot + 1;
 		int n = find_key(flags[f].key);
 		if (n < 0)
-			return unknown_key("command line", flags[f].key);
-		TRY(put(l, (size_t)n, flags[f].value, str_fmt(l->mem, "--%s", flags[f].key)));
+			return unknown_key(l->mem, "command line", flags[f].key, false);
+		TRY(put(l, (size_t)n, flags[f].value, str_fmt(l->mem, "--%s", option)));
 	}
 	return OK;
 }
 
-/* --- what must fit together
- * -------------------------------------------------------------------------------- */
-
-static bool listens_on_loopback(const char *listen)
+/* A name that only begins like a loopback address is none. */
+static bool listens_on_loopback(void *mem, const char *listen)
 {
-	return str_starts(listen, "127.") || str_starts(listen, "localhost:") ||
-	       str_starts(listen, "[::1]:");
+	struct in_addr ip;
+	char *host = NULL;
+	unsigned short port;
+
+	if (url_address(mem, listen, &host, &port) != OK)
+		return false;
+	return str_eq(host, "localhost") || str_eq(host, "::1") ||
+	       (str_starts(host, "127.") && inet_pton(AF_INET, host, &ip) == 1);
 }
 
-static enum status check_listener(const struct settings *s)
+static enum status check_listener(void *mem, const struct settings *s)
 {
-	bool loopback = listens_on_loopback(s->listen);
+	bool loopback = listens_on_loopback(mem, s->listen);
 	bool tls = !str_empty(s->tls_certificate);
 
 	if (tls != !str_empty(s->tls_key))
 		return failure(E_INVALID,
 			       "tls.certificate and tls.key belong together: set both or none");
-	if (!str_empty(s->token) && strlen(s->token) < TOKEN_MIN)
-		return failure(E_INVALID, "auth.token must have at least %d characters", TOKEN_MIN);
+	if (str_empty(s->token) && !str_empty(s->token_previous))
+		return failure(E_INVALID, "auth.previous_token needs auth.token beside it");
 	if (loopback)
 		return OK;
 	if (str_empty(s->token) && !s->allow_anonymous)
@@ -431,7 +516,7 @@ static enum status check_plaintext(void *mem, const struct settings *s, const ch
 	if (str_empty(url) || !url_is_plaintext_remote(url))
 		return OK;
 	char *host = url_origin(mem, url) + strlen("http://");
-	host[strcspn(host, ":")] = '\0';
+	host[*host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":")] = '\0';
 	for (size_t n = 0; s->allow_plaintext_peers[n] != NULL; n++)
 		if (str_glob(s->allow_plaintext_peers[n], host))
 			return OK;
@@ -441,17 +526,24 @@ static enum status check_plaintext(void *mem, const struct settings *s, const ch
 		       key, host);
 }
 
+static enum status check_functions(void *mem, const struct settings *s)
+{
+	const char *scheme = s->function_scheme;
+
+	if (!str_empty(s->function_gateway))
+		return check_plaintext(mem, s, "functions.gateway",
+				       str_fmt(mem, "%s://%s", scheme, s->function_gateway));
+	return check_plaintext(
+		mem, s, "functions.domain",
+		str_fmt(mem, "%s://any.%s.%s", scheme, s->namespace, s->function_domain));
+}
+
 static enum status check_peers(void *mem, const struct settings *s)
 {
-	char *functions = str_fmt(mem, "%s://any.%s.%s", s->function_scheme, s->namespace,
-				  s->function_domain);
-
 	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
 	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
 	TRY(check_plaintext(mem, s, "linear.url", s->linear_url));
-	return str_empty(s->function_gateway)
-		       ? check_plaintext(mem, s, "functions.domain", functions)
-		       : OK;
+	return check_functions(mem, s);
 }
 
 static enum status check_bands(const struct settings *s)
@@ -477,7 +569,7 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(put_file(&l, file));
 	TRY(put_environment(&l, environ_of, wipe));
 	TRY(put_flags(&l, flags, flag_count));
-	TRY(check_listener(l.settings));
+	TRY(check_listener(mem, l.settings));
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));
 	*out = l.settings;

@@ -275,13 +275,15 @@ static const char *skip_line_break(const char *s)
 	return s[0] == '\r' && s[1] == '\n' ? s + 1 : s;
 }
 
-/* At the start of a line "1." and "1)" make a list, "-" and "=" make lists, rules and headings. */
+/* At the start of a line "1. x" and "1) x" make a list; "- x", "---" and "===" lists, rules and headings. */
 static bool starts_block(const char *s)
 {
 	size_t digits = strspn(s, "0123456789");
 
-	return strchr("-=:", *s) != NULL ||
-	       (digits > 0 && digits <= 9 && strchr(".)", s[digits]) != NULL && s[digits] != '\0');
+	if (strchr("-=:", *s) != NULL)
+		return true;
+	bool marker = digits > 0 && digits <= 9 && (s[digits] == '.' || s[digits] == ')');
+	return marker && (s[digits + 1] == '\0' || isspace((unsigned char)s[digits + 1]));
 }
 
 static void put_line_start(char **out, const char **s)

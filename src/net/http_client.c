@@ -155,8 +155,10 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
 	size_t bytes = size * n;
 	const char *colon = memchr(data, ':', bytes);
 
-	if (bytes >= 5 && strncmp(data, "HTTP/", 5) == 0)
+	if (bytes >= 5 && strncmp(data, "HTTP/", 5) == 0) {
 		r->header_count = 0; /* a new reply after 100 Continue */
+		return bytes;
+	}
 	if (colon == NULL || r->header_count == HEADERS_MAX)
 		return bytes;
 	const char *value = colon + 1;
@@ -252,6 +254,8 @@ static void prepare(struct http_client *c, struct exchange *x)
 	curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(x->easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
+	/* or a timeout and a stop would wait for a name server that does not answer */
+	curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(x->easy, CURLOPT_USERAGENT, c->user_agent);
 	curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->error);
@@ -269,9 +273,15 @@ static void prepare(struct http_client *c, struct exchange *x)
 static enum http_progress progress_of(const struct exchange *x, CURLcode code)
 {
 	curl_off_t pretransfer = 0;
+	long request_bytes = 0;
 
+	if (code == CURLE_OK)
+		return HTTP_REPLIED;
+	/* also when a request was sent, the reused connection was dead, and a new one is refused */
+	curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+	if (request_bytes > 0)
+		return HTTP_SENT;
 	switch (code) {
-	case CURLE_OK: return HTTP_REPLIED;
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT:
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -410,12 +420,17 @@ int64_t http_retry_after_ms(const struct http_reply *r, int64_t now_ms)
 {
 	const char *text = http_reply_header(r, "retry-after");
 	long long seconds;
+	int64_t pause;
 
 	if (text == NULL)
 		return 0;
-	if (str_to_int(text, 0, 86400, &seconds) == OK)
-		return seconds * 1000;
-	time_t at = curl_getdate(text, NULL);
-	int64_t pause = at < 0 ? 0 : (int64_t)at * 1000 - now_ms;
+	if (str_to_int(text, 0, INT64_MAX / 1000, &seconds) == OK) {
+		pause = seconds * 1000;
+	} else {
+		time_t at = curl_getdate(text, NULL);
+		pause = at < 0 ? 0 : (int64_t)at * 1000 - now_ms;
+	}
+	if (pause > LIMIT_PAUSE_MS)
+		return LIMIT_PAUSE_MS;
 	return pause > 0 ? pause : 0;
 }

@@ -74,5 +74,6 @@ NODISCARD enum status http_fetch(void *mem, struct http_client *c, const struct 
 /* The first header of that (lower-case) name, or NULL. Borrowed. */
 const char *http_reply_header(const struct http_reply *r, const char *name);
 
-/* Retry-After in ms (seconds or an HTTP date relative to now_ms); 0 when absent or unreadable. */
+/* Retry-After in ms (seconds or an HTTP date relative to now_ms), at most LIMIT_PAUSE_MS; 0 when absent or
+ * unreadable. */
 int64_t http_retry_after_ms(const struct http_reply *r, int64_t now_ms);

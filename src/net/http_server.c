@@ -1,8 +1,8 @@
 /*
  * libmicrohttpd's callback dance, hidden in one file. For each request its poll thread calls
- * `access`: once with the headers, once per piece of the body, once at the end. There the
+ * on_request: once with the headers, once per piece of the body, once at the end. There the
  * connection is suspended and the handler called; whoever answers stores the response and resumes;
- * `access` is then called once more and queues it.
+ * on_request is then called once more and queues it.
  *
  * libmicrohttpd's own timeout only sees inactivity, so a reaper thread shuts down the sockets of
  * clients that have not finished a request in time, however busy they look.
@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "base/utf8.h"
 
 enum {
 	DRAIN_FACTOR = 16,
@@ -38,8 +39,9 @@ struct connection {
 	int fd;
 	int64_t since_ms; /* monotonic: since when a whole request is awaited */
 	bool awaited;	  /* no request is being answered */
-	bool begun;	  /* the headers of a request are here */
+	bool begun;	  /* the first line of a request is here */
 	bool cut;
+	bool malformed; /* the poll thread's: path or query cannot be decoded */
 };
 
 struct http_server {
@@ -50,10 +52,12 @@ struct http_server {
 	size_t body_limit;
 	int64_t request_timeout_ms;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t changed; /* for who stops */
+	pthread_cond_t tick;	/* for the reaper, only at the end */
 	struct connection *connections;
 	int exchanges; /* begun and not yet completed */
 	int kept;      /* handed to a handler and not yet answered */
+	bool closing;  /* requests that come now are not handed over */
 	bool stopping;
 	pthread_t reaper;
 };
@@ -119,10 +123,17 @@ static void notify_connection(void *arg, struct MHD_Connection *mhd, void **cont
 static void await(struct http_server *s, struct connection *c, bool awaited, bool begun)
 {
 	pthread_mutex_lock(&s->lock);
-	if (awaited && !c->awaited)
+	if (awaited)
 		c->since_ms = clock_monotonic();
 	c->awaited = awaited;
 	c->begun = begun;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void note_begun(struct http_server *s, struct connection *c)
+{
+	pthread_mutex_lock(&s->lock);
+	c->begun = true;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -152,16 +163,71 @@ static void *reap(void *arg)
 			until.tv_sec++;
 			until.tv_nsec -= 1000000000L;
 		}
-		pthread_cond_timedwait(&s->changed, &s->lock, &until);
+		pthread_cond_timedwait(&s->tick, &s->lock, &until);
 		cut_slow(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
 
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+	return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 /* --- requests
  * ------------------------------------------------------------------------------------------------
  */
+
+/* As soon as the first line of a request is here. */
+static void *notice_request(void *arg, const char *uri, struct MHD_Connection *mhd)
+{
+	struct connection *c = connection_of(mhd);
+
+	(void)uri;
+	c->malformed = false;
+	note_begun(arg, c);
+	return NULL;
+}
+
+static bool is_text(const char *s)
+{
+	SCOPE(tmp);
+	size_t room = strlen(s) + 1;
+	char *copy = NEW_ARRAY(tmp, char, room);
+
+	utf8_copy(copy, room, s);
+	return str_eq(copy, s);
+}
+
+static int hex_digit(char c)
+{
+	static const char DIGITS[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c == '\0' ? NULL : strchr(DIGITS, c);
+
+	return at == NULL ? -1 : (int)((at - DIGITS) % 16);
+}
+
+/* Strict, unlike libmicrohttpd's own: %zz is no text, and %00 would end the string early. */
+static size_t unescape(void *arg, struct MHD_Connection *mhd, char *s)
+{
+	const char *from = s;
+	char *to = s;
+	bool good = true;
+
+	(void)arg;
+	while (*from != '\0') {
+		int high = *from == '%' ? hex_digit(from[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(from[2]);
+		good = good && (*from != '%' || (low >= 0 && high + low > 0));
+		*to++ = low < 0 ? *from : (char)(high * 16 + low);
+		from += low < 0 ? 1 : 3;
+	}
+	*to = '\0';
+	if (!good || !is_text(s))
+		connection_of(mhd)->malformed = true;
+	return (size_t)(to - s);
+}
 
 static void refuse(struct http_exchange *x, int code, const char *why)
 {
@@ -169,6 +235,14 @@ static void refuse(struct http_exchange *x, int code, const char *why)
 		x->refusal = code;
 		x->why = why;
 	}
+}
+
+static void write_v6(const struct in6_addr *a, char *out, socklen_t room)
+{
+	if (IN6_IS_ADDR_V4MAPPED(a)) /* an IPv4 client of a dual-stack socket */
+		inet_ntop(AF_INET, a->s6_addr + 12, out, room);
+	else
+		inet_ntop(AF_INET6, a, out, room);
 }
 
 static void find_address(struct http_exchange *x)
@@ -181,8 +255,8 @@ static void find_address(struct http_exchange *x)
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)a)->sin_addr,
 			  x->address, sizeof(x->address));
 	else if (a != NULL && a->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
-			  x->address, sizeof(x->address));
+		write_v6(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, x->address,
+			 sizeof(x->address));
 }
 
 static struct http_exchange *begin(struct http_server *s, struct MHD_Connection *mhd,
@@ -194,8 +268,7 @@ static struct http_exchange *begin(struct http_server *s, struct MHD_Connection 
 	x->server = s;
 	x->mhd = mhd;
 	x->mem = mem;
-	x->connection =
-		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	x->connection = connection_of(mhd);
 	x->method = str_dup(mem, method);
 	x->path = str_dup(mem, url);
 	x->room = 1024;
@@ -203,13 +276,14 @@ static struct http_exchange *begin(struct http_server *s, struct MHD_Connection 
 	find_address(x);
 	pthread_mutex_lock(&s->lock);
 	s->exchanges++;
-	x->connection->begun = true;
 	pthread_mutex_unlock(&s->lock);
 	return x;
 }
 
 static enum MHD_Result send_response(struct http_exchange *x)
 {
+	/* who does not read the answer is cut like who does not finish a request */
+	await(x->server, x->connection, true, true);
 	enum MHD_Result r = MHD_queue_response(x->mhd, (unsigned)x->code, x->response);
 
 	MHD_destroy_response(x->response);
@@ -238,6 +312,8 @@ static enum MHD_Result check_headers(struct http_exchange *x)
 
 	if (MHD_get_connection_values(x->mhd, MHD_HEADER_KIND, NULL, NULL) > LIMIT_HEADERS)
 		refuse(x, 431, "too many header fields");
+	if (x->connection->malformed)
+		refuse(x, 400, "the path or the query is not well encoded");
 	if (length != NULL && http_header(x, "Transfer-Encoding") != NULL)
 		refuse(x, 400, "both Content-Length and Transfer-Encoding");
 	if (length != NULL && str_to_int(length, 0, INT64_MAX, &bytes) != OK)
@@ -256,8 +332,10 @@ static enum MHD_Result take_piece(struct http_exchange *x, const char *data, siz
 	x->received += n;
 	if (x->received > limit)
 		refuse(x, 413, "the body is too large");
-	if (x->received > limit * DRAIN_FACTOR)
+	if (x->received > limit * DRAIN_FACTOR) {
+		metric_add(M_HTTP_CUT, 1, "too_large");
 		return MHD_NO;
+	}
 	size_t cap = x->refusal != 0 ? LIMIT_DEAD_LETTER_HEAD_BYTES : limit;
 	if (x->bytes >= cap)
 		return MHD_YES;
@@ -280,20 +358,42 @@ static void answer_refusal(struct http_exchange *x)
 	http_answer(x, x->refusal, "application/json", text, strlen(text), NULL);
 }
 
+/* A request on a kept-alive connection of a server that stops. */
+static enum MHD_Result turn_away(struct http_exchange *x)
+{
+	static char text[] = "{\"error\":\"stopping\",\"detail\":\"the server stops\"}";
+
+	x->response =
+		MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+	x->code = 503;
+	MHD_add_response_header(x->response, "Content-Type", "application/json");
+	MHD_add_response_header(x->response, "Connection", "close");
+	return send_response(x);
+}
+
+/* Counts a kept exchange, unless nobody waits for it any more. */
+static bool keep(struct http_server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bool kept = !s->closing;
+	s->kept += kept;
+	pthread_mutex_unlock(&s->lock);
+	return kept;
+}
+
 /* The connection is suspended first: an answer may come from another thread before the handler
  * returns. */
-static void hand_over(struct http_exchange *x)
+static enum MHD_Result hand_over(struct http_exchange *x)
 {
 	struct http_server *s = x->server;
 
 	x->handed = true;
+	if (!keep(s))
+		return turn_away(x);
 	x->body_at_ms = clock_monotonic();
 	if (x->refusal != 0 && x->bytes > LIMIT_DEAD_LETTER_HEAD_BYTES)
 		x->body[x->bytes = LIMIT_DEAD_LETTER_HEAD_BYTES] = '\0';
 	await(s, x->connection, false, true);
-	pthread_mutex_lock(&s->lock);
-	s->kept++;
-	pthread_mutex_unlock(&s->lock);
 	MHD_suspend_connection(x->mhd);
 	if (x->refusal == 0)
 		s->handler(x, s->arg);
@@ -301,6 +401,7 @@ static void hand_over(struct http_exchange *x)
 		s->refused(x, x->refusal, x->why, s->arg);
 	else
 		answer_refusal(x);
+	return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
@@ -321,9 +422,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 	}
 	if (x->response != NULL)
 		return send_response(x);
-	if (!x->handed)
-		hand_over(x);
-	return MHD_YES;
+	return x->handed ? MHD_YES : hand_over(x);
 }
 
 static void notify_completed(void *arg, struct MHD_Connection *mhd, void **context,
@@ -381,9 +480,11 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_
 	};
 
 	flags |= tls ? MHD_USE_TLS : 0;
-	flags |= a->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0;
+	flags |= a->ai_family == AF_INET6 ? MHD_USE_DUAL_STACK : 0;
 	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR,
-				a->ai_addr, MHD_OPTION_NOTIFY_COMPLETED, notify_completed, s,
+				a->ai_addr, MHD_OPTION_URI_LOG_CALLBACK, notice_request, s,
+				MHD_OPTION_UNESCAPE_CALLBACK, unescape, s,
+				MHD_OPTION_NOTIFY_COMPLETED, notify_completed, s,
 				MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s,
 				MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
@@ -403,6 +504,7 @@ static struct http_server *make(void *mem, const struct http_server_options *o,
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->changed, &attributes);
+	pthread_cond_init(&s->tick, &attributes);
 	pthread_condattr_destroy(&attributes);
 	return s;
 }
@@ -422,8 +524,10 @@ enum status http_server_start(void *mem, const struct http_server_options *o,
 			E_INVALID,
 			"cannot listen on %s:%u: is the port in use, or the certificate wrong?",
 			o->host, o->port);
-	if (pthread_create(&s->reaper, NULL, reap, s) != 0)
+	if (pthread_create(&s->reaper, NULL, reap, s) != 0) {
+		MHD_stop_daemon(s->daemon);
 		return failure(E_INTERNAL, "cannot start a thread");
+	}
 	*out = s;
 	return OK;
 }
@@ -438,6 +542,7 @@ static void wait_for_answers(struct http_server *s)
 	struct timespec until;
 
 	pthread_mutex_lock(&s->lock);
+	s->closing = true;
 	while (s->kept > 0)
 		pthread_cond_wait(&s->changed, &s->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -447,7 +552,7 @@ static void wait_for_answers(struct http_server *s)
 	while (s->exchanges > 0 && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0)
 		;
 	s->stopping = true;
-	pthread_cond_broadcast(&s->changed);
+	pthread_cond_signal(&s->tick);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -455,13 +560,18 @@ void http_server_stop(struct http_server *s)
 {
 	MHD_socket listener = MHD_quiesce_daemon(s->daemon);
 
+	/* closed only later: the poll thread may be about to accept, and a number comes back soon
+	 */
 	if (listener != MHD_INVALID_SOCKET)
-		close(listener);
+		shutdown(listener, SHUT_RDWR);
 	wait_for_answers(s);
 	pthread_join(s->reaper, NULL);
 	MHD_stop_daemon(s->daemon);
+	if (listener != MHD_INVALID_SOCKET)
+		close(listener);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->changed);
+	pthread_cond_destroy(&s->tick);
 }
 
 /* --- what handlers see
@@ -543,6 +653,8 @@ void http_answer(struct http_exchange *x, int code, const char *content_type, co
 								MHD_RESPMEM_MUST_COPY));
 	if (content_type != NULL)
 		MHD_add_response_header(x->response, "Content-Type", content_type);
+	if (x->refusal != 0) /* what follows on the connection may be no request at all */
+		MHD_add_response_header(x->response, "Connection", "close");
 	for (size_t n = 0; headers != NULL && headers[n] != NULL; n += 2)
 		MHD_add_response_header(x->response, headers[n], headers[n + 1]);
 	MHD_resume_connection(mhd); /* x may be gone from here on */

@@ -1,6 +1,8 @@
 #include "net/url.h"
 
+#include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 #include <curl/curl.h>
 
@@ -39,6 +41,9 @@ static enum status add_path(void *mem, CURLU *u, const char *const *segments)
 		return OK;
 	char *whole = str_dup(mem, path);
 	for (size_t n = 0; segments[n] != NULL; n++) {
+		/* escaping leaves dots alone, and whoever reads the URL resolves them */
+		if (str_eq(segments[n], ".") || str_eq(segments[n], ".."))
+			return failure(E_INVALID, "'%s' cannot be a path segment", segments[n]);
 		char *escaped = mem_check(curl_easy_escape(NULL, segments[n], 0));
 		str_add(&whole, "%s%s", str_ends(whole, "/") ? "" : "/", escaped);
 		curl_free(escaped);
@@ -51,8 +56,10 @@ static enum status add_path(void *mem, CURLU *u, const char *const *segments)
 static enum status add_query(void *mem, CURLU *u, const struct url_pair *query, size_t count)
 {
 	for (size_t n = 0; n < count; n++) {
+		char *name = mem_check(curl_easy_escape(NULL, query[n].name, 0));
 		char *value = mem_check(curl_easy_escape(NULL, query[n].value, 0));
-		char *pair = str_fmt(mem, "%s=%s", query[n].name, value);
+		char *pair = str_fmt(mem, "%s=%s", name, value);
+		curl_free(name);
 		curl_free(value);
 		if (curl_url_set(u, CURLUPART_QUERY, pair, CURLU_APPENDQUERY) != CURLUE_OK)
 			return failure(E_INVALID, "the query cannot be encoded");
@@ -90,15 +97,19 @@ enum status url_check(const char *text)
 	if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD))
 		return failure(E_INVALID,
 			       "a URL must not carry credentials; there is a setting for them");
-	if (has_part(u, CURLUPART_FRAGMENT))
+	if (strchr(text, '#') != NULL)
 		return failure(E_INVALID, "a URL must not have a fragment (#)");
 	return OK;
 }
 
 static bool is_loopback(const char *host)
 {
-	return str_eq(host, "localhost") || str_starts(host, "127.") || str_eq(host, "[::1]") ||
-	       str_eq(host, "::1");
+	struct in_addr v4;
+
+	/* not by prefix: 127.example.org is a name that resolves to anywhere */
+	if (inet_pton(AF_INET, host, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	return strcasecmp(host, "localhost") == 0 || str_eq(host, "[::1]");
 }
 
 bool url_is_plaintext_remote(const char *text)
@@ -137,11 +148,13 @@ enum status url_address(void *mem, const char *text, char **host, unsigned short
 	TRY(str_to_int(colon + 1, 0, 65535, &number));
 	char *name = str_ndup(mem, text, (size_t)(colon - text));
 	size_t n = strlen(name);
-	if (name[0] == '[' && name[n - 1] == ']')
+	if (n > 2 && name[0] == '[' && name[n - 1] == ']')
 		name = str_ndup(mem, name + 1, n - 2);
 	else if (strchr(name, ':') != NULL)
 		return failure(E_INVALID, "'%.80s': write an IPv6 address in brackets, [::1]:8000",
 			       text);
+	if (strpbrk(name, "[]/@ ") != NULL)
+		return failure(E_INVALID, "'%.80s' is not HOST:PORT", text);
 	*host = name;
 	*port = (unsigned short)number;
 	return OK;

@@ -1,0 +1,103 @@
+# The client commands against the real daemon: what they expect of its API must be what it does.
+load common.bash
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return 1
+	program=${AGENT_SRE:-$BATS_TEST_DIRNAME/../../build/agent-sre}
+	cat >catalogue.yaml <<-'END'
+		functions:
+		  - name: restart-consumer
+		    description: Restarts the consumer of a queue
+		    risk: low
+	END
+	env -u PORT PROMETHEUS_URL=http://127.0.0.1:1 "$program" serve --listen 127.0.0.1:0 --data data \
+		--mode supervised >log 2>errors 3>&- &
+	echo $! >pid
+	for _ in $(seq 400); do
+		port=$(sed -n 's/.*"event":"ready".*"port":"*\([0-9]*\).*/\1/p' log)
+		[ -z "$port" ] || break
+		sleep 0.05
+	done
+	[ -n "$port" ] || { cat errors; return 1; }
+	export URL="http://127.0.0.1:$port"
+}
+
+teardown_file() {
+	cd "$BATS_FILE_TMPDIR" || return 1
+	kill "$(cat pid)"
+	while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.05; done
+	! grep -A20 Sanitizer errors
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	export AGENT_SRE_SERVER=$URL
+}
+
+# Tries a command for some seconds until its output holds a text.
+eventually() {
+	local wanted=$1
+	shift
+	for _ in $(seq 200); do
+		run "$@"
+		[[ "$output" == *"$wanted"* ]] && return 0
+		sleep 0.05
+	done
+	says "$wanted"
+}
+
+@test "1: nothing yet" {
+	run -0 "$AGENT_SRE" incidents
+	says "no incidents yet"
+	run -1 "$AGENT_SRE" show latest
+	says "no incidents yet"
+}
+
+@test "2: an alert becomes an incident with a ticket and a timeline" {
+	echo '{"version": "4", "groupKey": "g", "status": "firing", "alerts": [{"status": "firing",
+		"labels": {"alertname": "QueueStuck", "severity": "critical", "namespace": "payments", "queue": "ledger"},
+		"annotations": {"summary": "nothing moves"}, "startsAt": "2026-01-15T10:40:00Z", "fingerprint": "00ff00ff00ff00ff"}]}' >alert.json
+	run -0 "$AGENT_SRE" submit alert.json
+	says "processed"
+	run -0 "$AGENT_SRE" submit alert.json
+	says "(duplicate)"
+	eventually "SRE-1" "$AGENT_SRE" incidents
+	says "QueueStuck"
+	eventually "plan" "$AGENT_SRE" show latest
+	says "INC-1"
+	says "critical"
+	run -0 "$AGENT_SRE" show INC-1 --ticket
+	says "SRE-1  "
+	says "QueueStuck"
+}
+
+@test "3: filters and refusals come from the agent" {
+	run -0 "$AGENT_SRE" incidents --state active --json
+	says '"id":"INC-1"'
+	run -0 "$AGENT_SRE" incidents --state closed
+	says "no incidents in state closed"
+	run -1 "$AGENT_SRE" incidents --state sleeping
+	run -1 "$AGENT_SRE" incidents --limit many
+	says "'many' is not a whole number"
+	run -1 "$AGENT_SRE" show INC-99
+	says "INC-99: not found"
+	run -1 "$AGENT_SRE" reject INC-99
+	says "INC-99: "
+	run -1 "$AGENT_SRE" approve INC-1
+	says "INC-1 waits for no approval"
+	echo '{"specversion": "1.0", "type": "x", "source": "test"}' >event.json
+	run -1 "$AGENT_SRE" submit event.json
+	says "Invalid CloudEvent"
+}
+
+@test "4: the resolved alert closes the incident, and --follow sees it" {
+	echo '{"version": "4", "groupKey": "g", "status": "resolved", "alerts": [{"status": "resolved",
+		"labels": {"alertname": "QueueStuck", "severity": "critical", "namespace": "payments", "queue": "ledger"},
+		"annotations": {}, "startsAt": "2026-01-15T10:40:00Z", "endsAt": "2026-01-15T10:50:00Z",
+		"fingerprint": "00ff00ff00ff00ff"}]}' >alert.json
+	run -0 "$AGENT_SRE" submit alert.json
+	run -0 timeout 60 "$AGENT_SRE" show INC-1 --follow
+	says "close"
+	run -0 "$AGENT_SRE" incidents --state closed
+	says "INC-1"
+}
