@@ -172,8 +172,8 @@ enum status clock_parse(const char *text, int64_t *out_ms)
 		return failure(E_INVALID,
 			       "'%.40s' is not an RFC 3339 time such as 2026-01-15T10:45:00Z",
 			       text);
-	int64_t seconds = days_of(m.year, m.month, m.day) * 86400 + m.hour * 3600 + m.minute * 60 +
-			  m.second - (int64_t)m.offset_minutes * 60;
+	int64_t minutes = m.hour * 60 + m.minute - m.offset_minutes;
+	int64_t seconds = days_of(m.year, m.month, m.day) * 86400 + minutes * 60 + m.second;
 	int64_t ms = seconds * 1000 + m.ms;
 	*out_ms = ms == ZERO_TIME_MS ? 0 : ms;
 	return OK;

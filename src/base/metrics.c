@@ -340,19 +340,31 @@ static void add_value(char **text, enum metric m, const struct reading *r)
 		number(r->value).text);
 }
 
+/* Each addition may move all that is there already, so the text grows by whole series and families.
+ */
+static void add_series(char **text, enum metric m, const struct reading *r)
+{
+	SCOPE(tmp);
+	char *lines = str_dup(tmp, "");
+
+	if (METRIC[m].kind == METRIC_HISTOGRAM)
+		add_histogram(&lines, m, r);
+	else
+		add_value(&lines, m, r);
+	str_add(text, "%s", lines);
+}
+
 static void add_family(char **text, enum metric m, const struct reading *readings, size_t count)
 {
 	static const char *const KINDS[] = {"counter", "gauge", "histogram"};
 	const struct description *d = &METRIC[m];
+	SCOPE(tmp);
+	char *lines = str_fmt(tmp, "# HELP agent_sre_%s %s\n# TYPE agent_sre_%s %s\n", d->name,
+			      d->help, d->name, KINDS[d->kind]);
 
-	str_add(text, "# HELP agent_sre_%s %s\n# TYPE agent_sre_%s %s\n", d->name, d->help, d->name,
-		KINDS[d->kind]);
-	for (size_t i = 0; i < count; i++) {
-		if (d->kind == METRIC_HISTOGRAM)
-			add_histogram(text, m, &readings[i]);
-		else
-			add_value(text, m, &readings[i]);
-	}
+	for (size_t i = 0; i < count; i++)
+		add_series(&lines, m, &readings[i]);
+	str_add(text, "%s", lines);
 }
 
 char *metrics_text(void *mem)

@@ -50,7 +50,7 @@ static enum status judge(const struct http_reply *r, const json_t *body, const c
 			       server);
 	if (r->code == 404)
 		return failure(E_NOTFOUND, "%s", error == NULL ? "not found" : error);
-	return failure(E_INVALID, "%s%s%s (the server answered %ld)",
+	return failure(r->code >= 500 ? E_TRANSIENT : E_INVALID, "%s%s%s (the server answered %ld)",
 		       error == NULL ? "refused" : error, detail == NULL ? "" : ": ",
 		       detail == NULL ? "" : detail, r->code);
 }

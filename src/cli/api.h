@@ -18,8 +18,9 @@ struct api_call {
 	const char *body;          /* NULL = none */
 };
 
-/* The JSON body of the answer, an object. E_NOTFOUND (404), E_DENIED (401), E_INVALID (any other
- * refusal: the server's reason) and E_TRANSIENT (nobody answers: what to do about it) come with a message for people. */
+/* The JSON body of the answer, an object. All failures come with a message for people: E_NOTFOUND
+ * (404), E_DENIED (401), E_TRANSIENT (nobody answers: what to do about it; a 5xx), E_INVALID (any
+ * other refusal: the server's reason). */
 NODISCARD enum status api_request(const struct invocation *i, const struct api_call *call,
 				  json_t **out);
 

@@ -5,8 +5,7 @@
 
 #include <jansson.h>
 
-/* ANSI colour for a state or outcome when stdout is a terminal and NO_COLOR is not set; "" otherwise.
- */
+/* ANSI colour for a state or outcome when stdout is a terminal and NO_COLOR is not set; else "". */
 const char *show_colour(const char *word);
 const char *show_plain(void);
 

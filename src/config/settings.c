@@ -446,7 +446,7 @@ static enum status put_environment(struct loader *l, char *(*environ_of)(const c
 	for (size_t n = 0; n < COUNT; n++) {
 		char *value =
 			*TABLE[n].environment == '\0' ? NULL : environ_of(TABLE[n].environment);
-		if (!str_empty(value)) {
+		if (value != NULL && *value != '\0') {
 			TRY(put(l, n, value,
 				str_fmt(l->mem, "environment %s", TABLE[n].environment)));
 			if (wipe && TABLE[n].secret)

@@ -66,7 +66,7 @@ void reply_status(struct http_exchange *x, enum status s)
 {
 	switch (s) {
 	case E_INVALID: reply_error(x, 400, status_message(), NULL); return;
-	case E_NOTFOUND: reply_error(x, 404, "not found", NULL); return;
+	case E_NOTFOUND: reply_error(x, 404, status_message(), NULL); return;
 	case E_CONFLICT: reply_error(x, 409, status_message(), NULL); return;
 	case E_DENIED: reply_error(x, 403, status_message(), NULL); return;
 	case E_RATE:

@@ -106,10 +106,10 @@ static bool is_loopback(const char *host)
 {
 	struct in_addr v4;
 
-	/* not by prefix: 127.example.org is a name that resolves to anywhere */
-	if (inet_pton(AF_INET, host, &v4) == 1)
-		return ntohl(v4.s_addr) >> 24 == 127;
-	return strcasecmp(host, "localhost") == 0 || str_eq(host, "[::1]");
+	if (str_eq(host, "localhost") || str_eq(host, "[::1]") || str_eq(host, "::1"))
+		return true;
+	/* an address, not a name such as 127.example.com */
+	return str_starts(host, "127.") && inet_pton(AF_INET, host, &v4) == 1;
 }
 
 bool url_is_plaintext_remote(const char *text)

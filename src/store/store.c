@@ -63,6 +63,8 @@ static enum status prepare(struct database *db)
 
 static int drop(struct store *s)
 {
+	for (int n = 0; n < s->reader_count; n++)
+		talloc_free(s->readers[n]);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	pthread_mutex_destroy(&s->readers_lock);

@@ -69,6 +69,8 @@ class Api(Double):
             return self.incident("INC-7", 3, "verifying")
         if path == "/incidents/INC-8":  # goes on with each look
             self.looks += 1
+            if self.looks == 2:
+                return Reply(503, {"error": "the store is busy; try again"})
             return self.incident("INC-8", min(self.looks, 3), "closed" if self.looks > 2 else "verifying")
         if path == "/incidents/INC-9":
             return self.incident("INC-9", 1, "approval")

@@ -1,4 +1,5 @@
-# The client commands against the real daemon: what they expect of its API must be what it does.
+# The client commands against the real daemon: what they expect of its API must be what it does. The tests build
+# on each other, in this order.
 load common.bash
 
 setup_file() {
@@ -25,7 +26,10 @@ setup_file() {
 teardown_file() {
 	cd "$BATS_FILE_TMPDIR" || return 1
 	kill "$(cat pid)"
-	while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.05; done
+	for _ in $(seq 400); do
+		kill -0 "$(cat pid)" 2>/dev/null || break
+		sleep 0.05
+	done
 	! grep -A20 Sanitizer errors
 }
 
@@ -46,14 +50,14 @@ eventually() {
 	says "$wanted"
 }
 
-@test "1: nothing yet" {
+@test "nothing yet" {
 	run -0 "$AGENT_SRE" incidents
 	says "no incidents yet"
 	run -1 "$AGENT_SRE" show latest
 	says "no incidents yet"
 }
 
-@test "2: an alert becomes an incident with a ticket and a timeline" {
+@test "an alert becomes an incident with a ticket and a timeline" {
 	echo '{"version": "4", "groupKey": "g", "status": "firing", "alerts": [{"status": "firing",
 		"labels": {"alertname": "QueueStuck", "severity": "critical", "namespace": "payments", "queue": "ledger"},
 		"annotations": {"summary": "nothing moves"}, "startsAt": "2026-01-15T10:40:00Z", "fingerprint": "00ff00ff00ff00ff"}]}' >alert.json
@@ -71,7 +75,7 @@ eventually() {
 	says "QueueStuck"
 }
 
-@test "3: filters and refusals come from the agent" {
+@test "filters and refusals come from the agent" {
 	run -0 "$AGENT_SRE" incidents --state active --json
 	says '"id":"INC-1"'
 	run -0 "$AGENT_SRE" incidents --state closed
@@ -90,7 +94,7 @@ eventually() {
 	says "Invalid CloudEvent"
 }
 
-@test "4: the resolved alert closes the incident, and --follow sees it" {
+@test "the resolved alert closes the incident, and --follow sees it" {
 	echo '{"version": "4", "groupKey": "g", "status": "resolved", "alerts": [{"status": "resolved",
 		"labels": {"alertname": "QueueStuck", "severity": "critical", "namespace": "payments", "queue": "ledger"},
 		"annotations": {}, "startsAt": "2026-01-15T10:40:00Z", "endsAt": "2026-01-15T10:50:00Z",

@@ -35,7 +35,7 @@ static void delays_grow_to_the_cap(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
-		print_message("row %zu\n", i);
+		print_message("# row %zu\n", i);
 		assert_int_equal(backoff_delay(CASES[i].b, CASES[i].attempt, CASES[i].jitter,
 					       CASES[i].asked_ms),
 				 CASES[i].delay_ms);

@@ -55,7 +55,7 @@ static void times_are_read(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		int64_t ms = -7;
-		print_message("%s\n", CASES[i].text);
+		print_message("# %s\n", CASES[i].text);
 		assert_int_equal(clock_parse(CASES[i].text, &ms), OK);
 		assert_int_equal(ms, CASES[i].ms);
 	}
@@ -120,7 +120,7 @@ static void what_is_no_time_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		int64_t ms = -7;
-		print_message("'%s'\n", CASES[i]);
+		print_message("# '%s'\n", CASES[i]);
 		assert_int_equal(clock_parse(CASES[i], &ms), E_INVALID);
 		assert_int_equal(ms, -7);
 	}

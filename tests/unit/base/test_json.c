@@ -64,7 +64,7 @@ static void what_is_not_strict_json_is_refused(void **state)
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		SCOPE(tmp);
 		json_t *out = NULL;
-		print_message("row %zu: %s\n", i, CASES[i].says);
+		print_message("# row %zu: %s\n", i, CASES[i].says);
 		assert_int_equal(json_parse(tmp, CASES[i].text, CASES[i].n, &out), E_INVALID);
 		if (strstr(status_message(), CASES[i].says) == NULL)
 			assert_string_equal(status_message(), CASES[i].says);

@@ -332,6 +332,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_has_no_labels_is_there_from_the_start),
+		cmocka_unit_test(nothing_is_lost_between_threads),
 		cmocka_unit_test(counters_count),
 		cmocka_unit_test(label_values_do_not_run_together),
 		cmocka_unit_test(gauges_move_both_ways),
@@ -341,7 +342,6 @@ int main(void)
 		cmocka_unit_test(long_label_values_are_cut),
 		cmocka_unit_test(a_family_keeps_a_bounded_number_of_series),
 		cmocka_unit_test(the_value_other_may_come_first),
-		cmocka_unit_test(nothing_is_lost_between_threads),
 		cmocka_unit_test(every_line_is_text_exposition),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

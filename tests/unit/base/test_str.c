@@ -137,7 +137,7 @@ static void whole_numbers_are_strict(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		long long value = 0;
-		print_message("'%s'\n", CASES[i].text);
+		print_message("# '%s'\n", CASES[i].text);
 		assert_int_equal(str_to_int(CASES[i].text, CASES[i].min, CASES[i].max, &value),
 				 CASES[i].s);
 		assert_true(value == CASES[i].value);
@@ -187,7 +187,7 @@ static void numbers_are_strict(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		value = 0;
-		print_message("'%s'\n", CASES[i].text);
+		print_message("# '%s'\n", CASES[i].text);
 		assert_int_equal(str_to_double(CASES[i].text, &value), CASES[i].s);
 		assert_true(value == CASES[i].value);
 	}
@@ -228,7 +228,7 @@ static void durations_are_read(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		long long ms = 0;
-		print_message("'%s'\n", CASES[i].text);
+		print_message("# '%s'\n", CASES[i].text);
 		assert_int_equal(str_to_duration(CASES[i].text, &ms), CASES[i].s);
 		assert_true(ms == CASES[i].ms);
 	}
@@ -311,7 +311,7 @@ static void stars_stand_for_any_run(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(CASES); i++) {
-		print_message("%s against %s\n", CASES[i].pattern, CASES[i].text);
+		print_message("# %s against %s\n", CASES[i].pattern, CASES[i].text);
 		assert_int_equal(str_glob(CASES[i].pattern, CASES[i].text), CASES[i].matches);
 	}
 }

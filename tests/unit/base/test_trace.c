@@ -76,7 +76,7 @@ static void anything_else_is_no_traceparent(void **state)
 		struct trace_context c;
 		char text[56] = "x";
 		memset(&c, 'x', sizeof(c.trace_id));
-		print_message("row %zu\n", i);
+		print_message("# row %zu\n", i);
 		assert_false(traceparent_parse(CASES[i], &c));
 		assert_string_equal(c.trace_id, "");
 		assert_string_equal(c.span_id, "");

@@ -56,7 +56,7 @@ static void documents_become_json(void **state)
 	for (size_t i = 0; i < COUNT(CASES); i++) {
 		SCOPE(tmp);
 		json_t *out = NULL;
-		print_message("%s\n", CASES[i].json);
+		print_message("# %s\n", CASES[i].json);
 		assert_int_equal(
 			yaml_parse(tmp, "f", CASES[i].yaml, strlen(CASES[i].yaml), &out, NULL), OK);
 		assert_string_equal(json_text(tmp, out), CASES[i].json);
@@ -124,7 +124,7 @@ static void plain_scalars_follow_the_grammar_of_json(void **state)
 		SCOPE(tmp);
 		json_t *out = NULL;
 		const char *text = str_fmt(tmp, "a: %s", CASES[i].yaml);
-		print_message("%s\n", text);
+		print_message("# %s\n", text);
 		assert_int_equal(yaml_parse(tmp, "f", text, strlen(text), &out, NULL), OK);
 		assert_string_equal(json_text(tmp, json_object_get(out, "a")), CASES[i].json);
 	}
@@ -190,7 +190,7 @@ static void what_is_not_supported_is_refused_with_its_place(void **state)
 		SCOPE(tmp);
 		json_t *out = NULL;
 		json_t *lines = NULL;
-		print_message("row %zu: %s\n", i, CASES[i].says);
+		print_message("# row %zu: %s\n", i, CASES[i].says);
 		assert_int_equal(yaml_parse(tmp, "f.yaml", CASES[i].text, CASES[i].n, &out, &lines),
 				 E_INVALID);
 		if (!str_starts(status_message(), CASES[i].says))
@@ -273,7 +273,7 @@ static void every_key_has_its_line(void **state)
 	(void)state;
 	assert_int_equal(yaml_parse(tmp, "f", BYTES(TEXT), &out, &lines), OK);
 	for (size_t i = 0; i < COUNT(CASES); i++) {
-		print_message("%s\n", CASES[i].path);
+		print_message("# %s\n", CASES[i].path);
 		assert_int_equal(json_int(lines, CASES[i].path, 0), CASES[i].line);
 	}
 	assert_int_equal(json_object_size(lines), COUNT(CASES));

@@ -100,7 +100,7 @@ static void the_matcher_is_quoted_and_escaped(void **state)
 	json_t *odd = mem_own(mem, json_pack("{s:s}", "alertname", "a\"b\\c\nd"));
 	assert_int_equal(alertmanager_is_active(mem, &a, odd, &active), OK);
 	assert_false(active);
-	assert_true(str_starts(
+	assert_non_null(strcasestr(
 		scripted_request(s, 0),
 		"GET /api/v2/alerts?filter=alertname%3D%22a%5C%22b%5C%5Cc%5Cnd%22 HTTP/1.1\r\n"));
 	assert_true(scripted_has_line(s, 0, "Authorization: Bearer t0ken"));
