@@ -1,4 +1,4 @@
-/* What every fuzz target defines: it takes any bytes, returns 0 and aborts when a promise is broken. */
+/* What every fuzz target defines: it takes any bytes, returns 0 and aborts on a broken promise. */
 #pragma once
 
 #include <stddef.h>

@@ -1,3 +1,6 @@
+#include <assert.h>
+
+#include "base/json.h"
 #include "base/mem.h"
 #include "clients/alertmanager.h"
 #include "fuzz.h"
@@ -6,9 +9,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	SCOPE(mem);
 	json_t *labels = mem_own(mem, json_pack("{s:s}", "alertname", "A"));
-	bool active;
+	json_t *list = NULL;
+	bool active = false;
 
-	if (alertmanager_decode_alerts(mem, (const char *)data, size, labels, &active) != OK)
-		return 0;
+	enum status s = alertmanager_decode_alerts(mem, (const char *)data, size, labels, &active);
+	assert(s == OK || (s == E_INVALID && !active));
+	if (active)
+		assert(json_parse(mem, (const char *)data, size, &list) == OK &&
+		       json_array_size(list) > 0);
 	return 0;
 }

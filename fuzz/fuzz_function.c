@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "clients/function.h"
@@ -23,10 +24,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				     .headers = &header,
 				     .header_count = 1};
 	struct function_reply *f = NULL;
+	json_t *doc = NULL;
 
 	function_decode(mem, &r, 1768474000000, &f);
 	assert(f->message != NULL);
 	assert(f->result == CALL_SUCCESS || f->result == CALL_FAILED || f->result == CALL_UNKNOWN);
 	assert(f->result != CALL_SUCCESS || r.code == 200);
+	if (f->result != CALL_SUCCESS)
+		return 0;
+	/* never without the very word in a body that can be read */
+	assert(!f->retryable && !f->cannot_fix);
+	assert(json_parse(mem, r.body, r.body_bytes, &doc) == OK);
+	assert(strstr(json_text(mem, doc), "\"status\":\"success\"") != NULL);
 	return 0;
 }

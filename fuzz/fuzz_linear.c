@@ -24,7 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				     .header_count = 1};
 	json_t *data_out = NULL;
 
-	if (linear_decode(mem, &r, 1768474000000, &data_out) != OK)
-		return 0;
+	enum status s = linear_decode(mem, &r, 1768474000000, &data_out);
+	assert((s == OK) == json_is_object(data_out));
+	assert(s != OK || r.code == 200);
+	assert(s != E_RATE || status_retry_after_ms() > 0);
 	return 0;
 }

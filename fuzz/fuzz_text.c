@@ -8,13 +8,37 @@
 #include "domain/text.h"
 #include "fuzz.h"
 
-static void check(const char *out, int lines)
+static void check(const char *out, size_t most)
 {
 	json_t *valid = json_string(out);
 
 	assert(valid != NULL);
 	json_decref(valid);
-	assert(lines || strchr(out, '\n') == NULL);
+	assert(strlen(out) <= most);
+}
+
+static void check_line(const char *out, size_t most)
+{
+	check(out, most);
+	assert(strchr(out, '\n') == NULL);
+}
+
+/* Nothing that Markdown obeys is left without a backslash. */
+static void check_neutral(const char *out)
+{
+	assert(strstr(out, "://") == NULL);
+	for (const char *s = out; *s != '\0'; s++) {
+		if (*s == '\\') {
+			s++;
+			assert(*s != '\0' && strchr("\\`*_{}[]()#+!|~<>&$^-=:.", *s) != NULL);
+			continue;
+		}
+		assert(strchr("`*_{}[]()#+!|~<>&", *s) == NULL);
+		assert(*s != '@' || strncmp(s + 1, "\u200b", 3) == 0);
+		bool line = s == out || s[-1] == '\n';
+		assert(!line || strchr("-=\t", *s) == NULL);
+		assert(!line || *s != ' ' || strncmp(s, "  \n", 3) == 0);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -26,11 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (valid == NULL)
 		return 0;
 	json_decref(valid);
-	check(text_redact(mem, in), 1);
-	check(text_markdown(mem, in, 200), 1);
-	check(text_title(mem, in, 80), 0);
+	check(text_redact(mem, in), strlen(in) * 4);
+	char *prose = text_markdown(mem, in, 200);
+	check(prose, 800);
+	check_neutral(prose);
+	check_line(text_title(mem, in, 80), 320);
 	char *code = text_code(mem, in, 80);
-	check(code, 0);
+	check_line(code, 322);
 	assert(strchr(code + 1, '`') == code + strlen(code) - 1);
 	return 0;
 }

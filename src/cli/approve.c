@@ -42,10 +42,7 @@ static int decide(const struct invocation *i, const char *decision)
 				      .path = path,
 				      .content_type = "application/json",
 				      .body = json_text(i->mem, body)};
-	enum status s = api_request(i, &call, &reply);
-	if (s == E_NOTFOUND)
-		s = failure_in(s, "%s", i->operands[0]);
-	if (s != OK)
+	if (api_request(i, &call, &reply) != OK)
 		return command_failed();
 	if (option_value(i, "json") != NULL)
 		printf("%s\n", json_text(i->mem, reply));

@@ -204,8 +204,6 @@ static enum status fetch(const struct invocation *i, const char *id, json_t **ou
 	enum status s = api_request(i, &call, out);
 	if (s == E_NOTFOUND && str_eq(id, "latest"))
 		return failure(s, "no incidents yet; send an alert with 'agent-sre submit FILE'");
-	if (s == E_NOTFOUND)
-		return failure_in(s, "%s", id);
 	TRY(s);
 	if (json_str(*out, "id") == NULL || json_str(*out, "state") == NULL)
 		return failure(E_INVALID, "the answer is not an incident");

@@ -217,11 +217,13 @@ static void *serve(void *arg)
 	while (!stopping) {
 		stopping = pause_for(o, o->options.flush_ms, BATCH_MAX);
 		bool delivered = true;
-		/* a collector that is away must not hold up the stop */
-		for (size_t n; (delivered || !stopping) && (n = take(o, batch)) > 0;) {
+		for (size_t n; delivered && (n = take(o, batch)) > 0;) {
 			delivered = deliver(o, batch, n);
 			drop(batch, n);
 		}
+		/* a collector that is away must not hold up the stop */
+		if (!delivered)
+			stopping = pause_for(o, 0, 0);
 	}
 	return NULL;
 }

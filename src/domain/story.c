@@ -14,10 +14,7 @@
 #include "domain/policy.h"
 #include "domain/text.h"
 
-enum { VALUE_POINTS = 500, NAME_POINTS = 120 };
-
-/* --- small pieces
- * ----------------------------------------------------------------------------------- */
+enum { VALUE_POINTS = 500, NAME_POINTS = 120, LINK_POINTS = 1000 };
 
 static char *prose(void *mem, const char *s)
 {
@@ -29,10 +26,68 @@ static char *code(void *mem, const char *s)
 	return text_code(mem, s == NULL ? "" : s, VALUE_POINTS);
 }
 
+/* Text whose later lines stay inside of the list item that it stands in. */
+static char *item(void *mem, const char *s, size_t points)
+{
+	char *out = str_dup(mem, "");
+
+	for (const char *line = text_markdown(mem, s == NULL ? "" : s, points);;) {
+		size_t n = strcspn(line, "\n");
+		str_add(&out, "%.*s", (int)n, line);
+		if (line[n] == '\0')
+			return out;
+		line += n + 1;
+		str_add(&out, *line == '\n' ? "\n" : "\n  ");
+	}
+}
+
+static char *known(void *mem, const char *s)
+{
+	return str_empty(s) ? str_dup(mem, "unknown") : item(mem, s, VALUE_POINTS);
+}
+
 static void bullet(void *mem, char **out, const char *name, const char *value)
 {
 	if (!str_empty(value))
-		str_add(out, "- %s: %s\n", name, text_markdown(mem, value, VALUE_POINTS));
+		str_add(out, "- %s: %s\n", name, item(mem, value, VALUE_POINTS));
+}
+
+/* A name and its value both come from outside; the name may say that the value is a secret. */
+static void pair(void *mem, char **out, const char *name, const char *value)
+{
+	char *probe = str_fmt(mem, "%s=x", name);
+	bool secret = !str_eq(text_redact(mem, probe), probe);
+
+	if (str_empty(value))
+		return;
+	/* a link is dead in prose and hard to copy; a code span keeps it whole */
+	bool link = (str_starts(value, "https://") || str_starts(value, "http://")) &&
+		    strpbrk(value, " \r\n") == NULL;
+	str_add(out, "- %s: %s\n", item(mem, name, NAME_POINTS),
+		secret ? "\\[redacted\\]"
+		: link ? text_code(mem, value, LINK_POINTS)
+		       : item(mem, value, VALUE_POINTS));
+}
+
+/* JSON that must stay whole. */
+static char *parameters(void *mem, const char *json)
+{
+	return text_code(mem, json, LIMIT_TICKET_TEXT_POINTS);
+}
+
+/* Several lines as they came, which nothing in them can end early. */
+static char *fence(void *mem, const char *s)
+{
+	char *out = str_dup(mem, "```\n");
+	char *rest = str_cut(mem, text_redact(mem, s == NULL ? "" : s), LIMIT_TICKET_TEXT_POINTS);
+
+	for (char *line = strsep(&rest, "\r\n"); line != NULL; line = strsep(&rest, "\r\n")) {
+		char *inside = text_code(mem, line, VALUE_POINTS);
+		if (!str_empty(line))
+			str_add(&out, "%.*s\n", (int)strlen(inside) - 2, inside + 1);
+	}
+	str_add(&out, "```");
+	return out;
 }
 
 static char *when(void *mem, int64_t ms)
@@ -44,9 +99,6 @@ static const char *severity_of(const struct incident *i)
 {
 	return json_str(i->labels, "severity");
 }
-
-/* --- title
- * --------------------------------------------------------------------------------------------- */
 
 char *story_title(void *mem, const struct incident *i, const struct slo_context *slo)
 {
@@ -69,12 +121,9 @@ char *story_failure_title(void *mem, const struct incident *i)
 		LIMIT_TITLE_POINTS);
 }
 
-/* --- description
- * ------------------------------------------------------------------------------------------ */
-
 char *story_percent(void *mem, double fraction)
 {
-	if (isnan(fraction))
+	if (!isfinite(fraction))
 		return str_dup(mem, "unknown");
 	/* ten digits are beyond what a double's rounding noise reaches, and all that an SLO can
 	 * mean */
@@ -108,8 +157,8 @@ static void add_slo(void *mem, char **out, const struct incident *i, const struc
 	bullet(mem, out, "SLI", str_empty(slo->sli) ? "unknown" : slo->sli);
 	str_add(out, "- Target: %s\n", story_percent(mem, slo->target));
 	str_add(out, "- Current: %s\n", story_percent(mem, slo->current));
-	str_add(out, "- Error Budget Remaining: %s of the budget\n",
-		story_percent(mem, slo->budget_remaining));
+	str_add(out, "- Error Budget Remaining: %s%s\n", story_percent(mem, slo->budget_remaining),
+		isfinite(slo->budget_remaining) ? " of the budget" : "");
 	str_add(out, "- Error Budget Burn Rate: %s\n", story_percent(mem, slo->burn_rate));
 	str_add(out, "- Violation Severity: %s\n",
 		slo->violation == NULL ? "unknown" : slo->violation);
@@ -154,47 +203,47 @@ static void add_labels(void *mem, char **out, const struct incident *i)
 	str_add(out, "\n**Labels**\n\n");
 	for (size_t n = 0; names[n] != NULL; n++)
 		if (!str_eq(names[n], "alertname"))
-			bullet(mem, out, text_markdown(mem, names[n], NAME_POINTS),
-			       json_str(i->labels, names[n]));
+			pair(mem, out, names[n], json_str(i->labels, names[n]));
+}
+
+/* Those that have a section of their own are not shown twice. */
+static bool has_section(const struct incident *i, const char *annotation)
+{
+	bool steers = !str_empty(json_str(i->annotations, "lambda_function"));
+
+	return str_eq(annotation, "summary") || str_eq(annotation, "description") ||
+	       (steers &&
+		(str_eq(annotation, "lambda_function") || str_eq(annotation, "lambda_parameters")));
 }
 
 static void add_annotations(void *mem, char **out, const struct incident *i)
 {
-	static const char *const SHOWN[] = {"summary", "description", "lambda_function",
-					    "lambda_parameters", NULL};
 	const char **names = sorted_names(mem, i->annotations);
-	bool begun = false;
+	char *lines = str_dup(mem, "");
 
-	for (size_t n = 0; names[n] != NULL; n++) {
-		bool shown = false;
-		for (size_t k = 0; SHOWN[k] != NULL; k++)
-			shown = shown || str_eq(SHOWN[k], names[n]);
-		if (shown)
-			continue;
-		if (!begun)
-			str_add(out, "\n**Annotations**\n\n");
-		begun = true;
-		bullet(mem, out, text_markdown(mem, names[n], NAME_POINTS),
-		       json_str(i->annotations, names[n]));
-	}
+	for (size_t n = 0; names[n] != NULL; n++)
+		if (!has_section(i, names[n]))
+			pair(mem, &lines, names[n], json_str(i->annotations, names[n]));
+	if (!str_empty(lines))
+		str_add(out, "\n**Annotations**\n\n%s", lines);
 }
 
 static void add_remedy(void *mem, char **out, const struct incident *i)
 {
 	const char *function = json_str(i->annotations, "lambda_function");
-	const char *parameters = json_str(i->annotations, "lambda_parameters");
+	const char *given = json_str(i->annotations, "lambda_parameters");
 
 	if (str_empty(function))
 		return;
 	str_add(out, "\n**Remediation**\n\n- LambdaFunction: %s\n", code(mem, function));
-	if (!str_empty(parameters))
-		str_add(out, "- Parameters: %s\n", code(mem, parameters));
+	if (!str_empty(given))
+		str_add(out, "- Parameters: %s\n", parameters(mem, given));
 }
 
 static void add_footer(void *mem, char **out, const struct incident *i)
 {
 	if (!str_empty(i->generator_url))
-		str_add(out, "\n**Source**: %s\n", text_code(mem, i->generator_url, 1000));
+		str_add(out, "\n**Source**: %s\n", text_code(mem, i->generator_url, LINK_POINTS));
 	str_add(out, "\n**Correlation ID**: %s\n\n---\n*Created by agent-sre*\n",
 		code(mem, i->correlation_id));
 }
@@ -221,16 +270,12 @@ char *story_failure_description(void *mem, const struct incident *i)
 	bullet(mem, &out, "Incident", incident_name(mem, i->id));
 	bullet(mem, &out, "Alert ticket", i->ticket_key);
 	str_add(&out, "\n**Failure**\n\n- LambdaFunction: %s\n", code(mem, i->plan->function));
-	str_add(&out, "- Error: %s\n", code(mem, i->action->message));
-	str_add(&out, "- Parameters: %s\n", code(mem, json_text(mem, i->plan->parameters)));
-	str_add(&out, "- Tries: %d\n", i->action->tries);
+	str_add(&out, "- Parameters: %s\n", parameters(mem, json_text(mem, i->plan->parameters)));
+	str_add(&out, "- Tries: %d\n- Error:\n\n%s\n", i->action->tries,
+		fence(mem, str_empty(i->action->message) ? "no message" : i->action->message));
 	add_footer(mem, &out, i);
 	return out;
 }
-
-/* --- priority
- * -----------------------------------------------------------------------------------------------
- */
 
 enum { CRITICAL, WARNING, INFO, OTHER };
 
@@ -255,16 +300,21 @@ int story_priority(const struct incident *i, const struct slo_context *slo, cons
 {
 	static const char *const SEVERITIES[] = {"critical", "warning", "info"};
 	static const char *const VIOLATIONS[] = {"critical", "high", "medium", "low"};
-	static const char *const REASONS[4][2] = {
-		{"Critical severity", "Critical severity + error budget burn"},
-		{"Warning severity", "Warning severity + error budget burn"},
-		{"Info severity", "Info severity"},
-		{"Unknown severity", "Unknown severity + error budget burn"},
-	};
+#define REASONS(severity) \
+	{ \
+		severity " severity + critical error budget burn", \
+			severity " severity + high error budget burn", \
+			severity " severity + medium error budget burn", \
+			severity " severity + low error budget burn", \
+			severity " severity, error budget burn unknown" \
+	}
+	static const char *const WORDS[4][5] = {REASONS("Critical"), REASONS("Warning"),
+						REASONS("Info"), REASONS("Unknown")};
+#undef REASONS
 	int row = position(severity_of(i), SEVERITIES, 3);
 	int column = position(slo == NULL ? NULL : slo->violation, VIOLATIONS, 4);
 
-	*reason = REASONS[row][column < 4];
+	*reason = WORDS[row][column];
 	return PRIORITY[row][column];
 }
 
@@ -274,10 +324,6 @@ const char *story_priority_name(int priority)
 	return priority >= 1 && priority <= 4 ? NAMES[priority] : NAMES[0];
 }
 
-/* --- the remedy
- * ------------------------------------------------------------------------------------------------
- */
-
 static const char *method_name(const char *method)
 {
 	return str_eq(method, "annotation") ? "Static annotation" : method;
@@ -286,7 +332,7 @@ static const char *method_name(const char *method)
 static void add_plan(void *mem, char **out, const struct plan *p)
 {
 	str_add(out, "- LambdaFunction: %s\n", code(mem, p->function));
-	str_add(out, "- Parameters: %s\n", code(mem, json_text(mem, p->parameters)));
+	str_add(out, "- Parameters: %s\n", parameters(mem, json_text(mem, p->parameters)));
 	str_add(out, "- Method: %s\n", method_name(p->method));
 	str_add(out, "- Confidence: %.2f\n", p->confidence);
 }
@@ -296,7 +342,7 @@ char *story_selected(void *mem, const struct incident *i)
 	char *out = str_dup(mem, "**Remediation Selected**\n\n");
 
 	add_plan(mem, &out, i->plan);
-	str_add(&out, "- Decision: %s\n", prose(mem, i->plan->why));
+	str_add(&out, "- Decision: %s\n", known(mem, i->plan->why));
 	str_add(&out, "\nExecuting remediation...\n");
 	return out;
 }
@@ -304,7 +350,7 @@ char *story_selected(void *mem, const struct incident *i)
 char *story_rejected(void *mem, const char *what, const char *why)
 {
 	return str_fmt(mem, "**Remediation Not Executed**\n\n- LambdaFunction: %s\n- Reason: %s\n",
-		       str_empty(what) ? "none" : code(mem, what), prose(mem, why));
+		       str_empty(what) ? "none" : code(mem, what), known(mem, why));
 }
 
 char *story_approval(void *mem, const struct incident *i, const struct function *f)
@@ -314,13 +360,13 @@ char *story_approval(void *mem, const struct incident *i, const struct function 
 
 	add_plan(mem, &out, i->plan);
 	if (f != NULL) {
-		str_add(&out, "- Does: %s\n", prose(mem, f->description));
+		str_add(&out, "- Does: %s\n", known(mem, f->description));
 		str_add(&out, "- Risk: %s, effect: %s\n", risk_name(f->risk),
 			effect_name(f->effect));
 	}
-	str_add(&out, "- Why a person is asked: %s\n", prose(mem, i->plan->why));
+	str_add(&out, "- Why a person is asked: %s\n", known(mem, i->plan->why));
 	str_add(&out, "- Waits until: %s\n\n", when(mem, i->approval_expires_ms));
-	str_add(&out, "`agent-sre approve %s` or `agent-sre reject %s`\n", name, name);
+	str_add(&out, "To decide: `agent-sre approve %s` or `agent-sre reject %s`\n", name, name);
 	return out;
 }
 
@@ -333,7 +379,8 @@ char *story_executed(void *mem, const struct incident *i)
 			    code(mem, i->plan->function));
 
 	str_add(&out, "- Result: %s\n",
-		str_empty(a->message) ? "no message" : prose(mem, a->message));
+		str_empty(a->message) ? "no message"
+				      : item(mem, a->message, LIMIT_TICKET_TEXT_POINTS));
 	if (a->called_ms != 0 && a->finished_ms != 0)
 		str_add(&out, "- Duration: %s, tries: %d\n",
 			str_duration(mem, a->finished_ms - a->called_ms), a->tries);
@@ -353,9 +400,9 @@ static void add_check(void *mem, char **out, const json_t *check)
 		json_is_true(passed)	? "✅"
 		: json_is_false(passed) ? "❌"
 					: "❔",
-		prose(mem, json_str(check, "name")), code(mem, json_str(check, "observed")));
+		known(mem, json_str(check, "name")), known(mem, json_str(check, "observed")));
 	if (!str_empty(limit))
-		str_add(out, ", limit %s", code(mem, limit));
+		str_add(out, ", limit %s", known(mem, limit));
 	if (!str_empty(detail))
 		str_add(out, " (%s)", code(mem, detail));
 	str_add(out, "\n");
@@ -379,43 +426,49 @@ char *story_verified(void *mem, const struct incident *i)
 	char *out = str_fmt(mem, "**%s**\n\n", HEADS[v->verdict]);
 
 	add_checks(mem, &out, v);
+	if (json_array_size(v->checks) > 0)
+		str_add(&out, "\n");
 	if (v->verdict == VERDICT_RECOVERED)
-		str_add(&out, "\nThe alert is expected to resolve within 5 minutes.\n");
+		str_add(&out, "The alert is expected to resolve within 5 minutes.\n");
 	else
-		str_add(&out, "\nAfter %d looks in %s: %s.\n", v->polls,
-			str_duration(mem, v->deadline_ms - v->started_ms), prose(mem, v->reason));
+		str_add(&out, "Looked %d times within %s: %s.\n", v->polls,
+			str_duration(mem, v->deadline_ms - v->started_ms),
+			str_empty(v->reason) ? "no reason is known" : prose(mem, v->reason));
 	return out;
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------------------------
- */
+static const char *outcome(const struct action *a)
+{
+	if (a != NULL && a->result != CALL_NONE)
+		return call_result_name(a->result);
+	return a == NULL || a->called_ms == 0 ? "not called" : "called, no result yet";
+}
 
 static void add_history(void *mem, char **out, const struct incident *i)
 {
+	const char *message = i->action == NULL ? NULL : i->action->message;
 	size_t n;
 	json_t *entry;
 
-	if (i->action != NULL && i->plan != NULL)
-		str_add(out, "- Tried: %s with %s: %s%s%s\n", code(mem, i->plan->function),
-			code(mem, json_text(mem, i->plan->parameters)),
-			i->action->result == CALL_NONE ? "not called"
-						       : call_result_name(i->action->result),
-			str_empty(i->action->message) ? "" : ", ", prose(mem, i->action->message));
+	if (i->plan != NULL)
+		str_add(out, "- %s: %s with %s: %s%s%s\n", i->action == NULL ? "Proposed" : "Tried",
+			code(mem, i->plan->function),
+			parameters(mem, json_text(mem, i->plan->parameters)), outcome(i->action),
+			str_empty(message) ? "" : ", ", item(mem, message, VALUE_POINTS));
 	json_array_foreach (i->rejected, n, entry)
-		str_add(out, "- Not taken again: %s: %s\n", code(mem, json_str(entry, "function")),
-			prose(mem, json_str(entry, "reason")));
+		str_add(out, "- Not taken: %s: %s\n", code(mem, json_str(entry, "function")),
+			known(mem, json_str(entry, "reason")));
 }
 
 char *story_escalated(void *mem, const struct incident *i)
 {
-	char *out = str_fmt(mem, "**Needs a Person**\n\n- Reason: %s\n", prose(mem, i->escalation));
+	char *out = str_fmt(mem, "**Needs a Person**\n\n- Reason: %s\n", known(mem, i->escalation));
 
 	add_history(mem, &out, i);
 	if (i->verification != NULL)
 		add_checks(mem, &out, i->verification);
 	if (!str_empty(i->generator_url))
-		str_add(&out, "- Expression: %s\n", text_code(mem, i->generator_url, 1000));
+		str_add(&out, "- Source: %s\n", text_code(mem, i->generator_url, LINK_POINTS));
 	str_add(&out, "- Incident: `agent-sre show %s`\n- Correlation ID: %s\n",
 		incident_name(mem, i->id), code(mem, i->correlation_id));
 	str_add(&out, "\nThis ticket closes by itself when the alert resolves.\n");
@@ -424,29 +477,43 @@ char *story_escalated(void *mem, const struct incident *i)
 
 static char *remedy_line(void *mem, const struct incident *i)
 {
-	bool called = i->action != NULL && i->action->result != CALL_NONE;
+	bool called = i->plan != NULL && i->action != NULL &&
+		      (i->action->called_ms != 0 || i->action->result != CALL_NONE);
 	bool proven = i->verification != NULL && i->verification->verdict == VERDICT_RECOVERED;
 
 	if (!called)
-		return str_dup(mem, "resolved without automated action");
+		return str_dup(mem, "Remediation: resolved without automated action");
 	if (proven)
 		return str_fmt(mem, "Remediation successful: %s",
-			       str_empty(i->action->message) ? i->plan->function
-							     : prose(mem, i->action->message));
-	return str_fmt(mem, "%s was called, but its effect is not proven",
-		       code(mem, i->plan->function));
+			       str_empty(i->action->message)
+				       ? code(mem, i->plan->function)
+				       : item(mem, i->action->message, VALUE_POINTS));
+	return str_fmt(
+		mem,
+		i->action->result == CALL_FAILED
+			? "Remediation: %s was called and failed; the alert resolved by other means"
+			: "Remediation: %s was called, but its effect is not proven",
+		code(mem, i->plan->function));
+}
+
+static const char *witness(const char *resolved_by)
+{
+	if (str_eq(resolved_by, "event"))
+		return "Alertmanager's event";
+	if (str_eq(resolved_by, "prometheus"))
+		return "asking Prometheus";
+	return str_eq(resolved_by, "alertmanager") ? "asking Alertmanager" : "an unknown source";
 }
 
 char *story_resolved(void *mem, const struct incident *i)
 {
-	char *out = str_fmt(mem, "**Alert Resolved**\n\n- Resolved at: %s (by %s)\n",
-			    when(mem, i->resolved_ms),
-			    str_eq(i->resolved_by, "event") ? "Alertmanager's event"
-							    : prose(mem, i->resolved_by));
+	bool timed = i->resolved_ms != 0 && i->resolved_ms >= i->starts_ms;
+	char *out = str_fmt(mem, "**Alert Resolved**\n\n- Resolved at: %s (known from %s)\n",
+			    when(mem, i->resolved_ms), witness(i->resolved_by));
 
-	str_add(&out, "- Remediation: %s\n", remedy_line(mem, i));
+	str_add(&out, "- %s\n", remedy_line(mem, i));
 	str_add(&out, "- Total time to resolution: %s\n",
-		str_duration(mem, i->resolved_ms - i->starts_ms));
+		timed ? str_duration(mem, i->resolved_ms - i->starts_ms) : "unknown");
 	str_add(&out, "- SLO impact: error budget consumed during this time: unknown (no SLM "
 		      "data); resolving stops the burn, it restores nothing\n");
 	str_add(&out, "\nThis incident is closed.\n");
@@ -459,5 +526,5 @@ char *story_dead_letter(void *mem, const struct incident *i, const char *step, i
 	return str_fmt(mem,
 		       "**Step Failed**\n\n- Step: %s\n- Tries: %d\n- Error: %s\n- Correlation ID: "
 		       "%s\n\nThe event is kept in the dead letters.\n",
-		       step, tries, prose(mem, error), code(mem, i->correlation_id));
+		       step, tries, known(mem, error), code(mem, i->correlation_id));
 }

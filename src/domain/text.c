@@ -14,9 +14,6 @@
 
 static const char REDACTED[] = "[redacted]";
 
-/* --- redaction -----------------------------------------------------------------------------------
- */
-
 static bool is_word(char c)
 {
 	return isalnum((unsigned char)c) || c == '_';
@@ -41,58 +38,131 @@ struct match {
 	size_t keep, hide;
 };
 
+static const struct match NO_MATCH = {0, 0};
+
 static bool begins_with(const char *s, const char *prefix)
 {
 	return strncasecmp(s, prefix, strlen(prefix)) == 0;
 }
 
+static bool is_base64(char c)
+{
+	return isalnum((unsigned char)c) || strchr("+/=", c) != NULL;
+}
+
+/* Prose has neither digits nor "=" nor capitals inside of a word. */
+static bool looks_random(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool hump =
+			i > 0 && islower((unsigned char)s[i - 1]) && isupper((unsigned char)s[i]);
+		if (isdigit((unsigned char)s[i]) || s[i] == '=' || hump)
+			return true;
+	}
+	return false;
+}
+
 static struct match authorization(const char *s)
 {
-	static const char *const SCHEMES[] = {"bearer ", "basic "};
+	bool bearer = begins_with(s, "bearer ");
 
-	for (size_t i = 0; i < 2; i++) {
-		if (!begins_with(s, SCHEMES[i]))
-			continue;
-		size_t keep = strlen(SCHEMES[i]);
-		size_t n = span_of(s + keep, is_token);
-		/* "basic checks" is prose; a credential has a digit, or is long */
-		bool odd = strcspn(s + keep, "0123456789+/=_.-") < n || n >= 16;
-		if (n >= 6 && odd)
-			return (struct match){keep, n};
+	if (!bearer && !begins_with(s, "basic "))
+		return NO_MATCH;
+	size_t keep = bearer ? 7 : 6;
+	keep += strspn(s + keep, " ");
+	size_t n = span_of(s + keep, bearer ? is_token : is_base64);
+	while (n > 0 && s[keep + n - 1] == '.')
+		n--;
+	bool credential = n >= 6 && (looks_random(s + keep, n) || (bearer && n >= 16));
+	return credential ? (struct match){keep, n} : NO_MATCH;
+}
+
+static bool is_vendor_char(char c)
+{
+	return is_word(c) || c == '-';
+}
+
+static bool is_alnum(char c)
+{
+	return isalnum((unsigned char)c);
+}
+
+/* "sk-" begins many a pod's name: a key has capitals and digits, or a long part without dashes. */
+static struct match service_key(const char *s)
+{
+	if (strncmp(s, "sk-", 3) != 0)
+		return NO_MATCH;
+	size_t n = span_of(s, is_vendor_char);
+	size_t part = 0;
+	bool solid = false, capital = false, digit = false;
+	for (size_t i = 3; i < n; i++) {
+		part = is_alnum(s[i]) ? part + 1 : 0;
+		solid = solid || part >= 16;
+		capital = capital || isupper((unsigned char)s[i]);
+		digit = digit || isdigit((unsigned char)s[i]);
 	}
-	return (struct match){0, 0};
+	return n >= 19 && digit && (solid || capital) ? (struct match){0, n} : NO_MATCH;
 }
 
 static struct match vendor_token(const char *s)
 {
-	static const char *const PREFIXES[] = {
-		"AKIA",	  "ASIA",     "ghp_",  "gho_",	"ghs_",	 "github_pat_",
-		"glpat-", "xoxb-",    "xoxp-", "xoxa-", "xoxs-", "lin_api_",
-		"sk-",	  "sk_live_", "AIza",  "hvs.",	"npm_"};
+	static const struct {
+		const char *prefix;
+		bool (*in)(char);
+		size_t least;
+	} KINDS[] = {
+		{"AKIA", is_alnum, 16},	      {"ASIA", is_alnum, 16},
+		{"AIza", is_vendor_char, 30}, {"npm_", is_alnum, 16},
+		{"ghp_", is_word, 12},	      {"gho_", is_word, 12},
+		{"ghs_", is_word, 12},	      {"ghu_", is_word, 12},
+		{"ghr_", is_word, 12},	      {"github_pat_", is_word, 12},
+		{"hvs.", is_vendor_char, 12}, {"glpat-", is_vendor_char, 12},
+		{"xox", is_vendor_char, 12},  {"lin_api_", is_word, 12},
+		{"sk_live_", is_word, 12},
+	};
 
-	for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
-		size_t n = strlen(PREFIXES[i]);
-		if (strncmp(s, PREFIXES[i], n) == 0 && span_of(s + n, is_token) >= 12)
-			return (struct match){0, n + span_of(s + n, is_token)};
+	for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
+		size_t n = strlen(KINDS[i].prefix);
+		if (strncmp(s, KINDS[i].prefix, n) != 0)
+			continue;
+		bool slack = str_eq(KINDS[i].prefix, "xox");
+		if (slack && (!is_alnum(s[n]) || s[n + 1] != '-'))
+			continue;
+		size_t more = span_of(s + n, KINDS[i].in);
+		if (more >= KINDS[i].least)
+			return (struct match){0, n + more};
 	}
-	/* a JSON web token: eyJ….….… */
-	size_t n = span_of(s, is_token);
-	if (strncmp(s, "eyJ", 3) == 0 && n >= 20 && memchr(s, '.', n) != NULL)
-		return (struct match){0, n};
-	return (struct match){0, 0};
+	return service_key(s);
 }
 
+/* eyJ….….… */
+static struct match web_token(const char *s)
+{
+	if (strncmp(s, "eyJ", 3) != 0)
+		return NO_MATCH;
+	size_t head = span_of(s, is_vendor_char);
+	if (head < 10 || s[head] != '.')
+		return NO_MATCH;
+	return (struct match){0, head + span_of(s + head, is_token)};
+}
+
+static bool is_armour(char c)
+{
+	return isupper((unsigned char)c) || isdigit((unsigned char)c) || c == ' ';
+}
+
+/* Up to its end line, wherever the line breaks went; without one, all the rest. */
 static struct match private_key(const char *s)
 {
 	static const char BEGIN[] = "-----BEGIN ";
 
 	if (strncmp(s, BEGIN, sizeof(BEGIN) - 1) != 0)
-		return (struct match){0, 0};
-	const char *line_end = strpbrk(s + sizeof(BEGIN) - 1, "\r\n");
-	size_t head = line_end == NULL ? strlen(s) : (size_t)(line_end - s);
-	if (head > 80 || strstr(s, "PRIVATE KEY") == NULL || strstr(s, "PRIVATE KEY") > s + head)
-		return (struct match){0, 0};
-	const char *end = strstr(s, "-----END ");
+		return NO_MATCH;
+	const char *label = s + sizeof(BEGIN) - 1;
+	size_t n = span_of(label, is_armour);
+	if (memmem(label, n, "PRIVATE KEY", 11) == NULL || strncmp(label + n, "-----", 5) != 0)
+		return NO_MATCH;
+	const char *end = strstr(label + n, "-----END ");
 	const char *close = end == NULL ? NULL : strstr(end + 9, "-----");
 	return (struct match){0, close == NULL ? strlen(s) : (size_t)(close + 5 - s)};
 }
@@ -107,18 +177,42 @@ static bool is_host_char(char c)
 	return isalnum((unsigned char)c) || c == '.' || c == '-';
 }
 
+/* "getty@tty1.service" is a unit of systemd, not a person. */
+static bool names_unit(const char *host, size_t n)
+{
+	static const char *const SUFFIXES[] = {".service", ".socket", ".timer",	 ".mount",
+					       ".target",  ".slice",  ".device", ".scope"};
+
+	for (size_t i = 0; i < sizeof(SUFFIXES) / sizeof(SUFFIXES[0]); i++) {
+		size_t length = strlen(SUFFIXES[i]);
+		if (n > length && memcmp(host + n - length, SUFFIXES[i], length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t span_at_most(const char *s, bool (*in)(char), size_t limit)
+{
+	size_t n = 0;
+
+	while (n < limit && s[n] != '\0' && in(s[n]))
+		n++;
+	return n;
+}
+
 static struct match email(const char *s)
 {
-	size_t local = span_of(s, is_email_char);
+	size_t local = span_at_most(s, is_email_char, 65);
 
 	if (local == 0 || local > 64 || s[local] != '@')
-		return (struct match){0, 0};
-	size_t host = span_of(s + local + 1, is_host_char);
-	while (host > 0 && strchr(".-", s[local + host]) != NULL)
-		host--;
-	const char *dot = memchr(s + local + 1, '.', host);
-	return dot == NULL || host > 253 ? (struct match){0, 0}
-					 : (struct match){0, local + 1 + host};
+		return NO_MATCH;
+	const char *host = s + local + 1;
+	size_t n = span_at_most(host, is_host_char, 254);
+	while (n > 0 && strchr(".-", host[n - 1]) != NULL)
+		n--;
+	if (n > 253 || memchr(host, '.', n) == NULL || names_unit(host, n))
+		return NO_MATCH;
+	return (struct match){0, local + 1 + n};
 }
 
 static bool names_secret(const char *key, size_t n)
@@ -140,56 +234,78 @@ static bool is_key(char c)
 	return is_word(c) || c == '-';
 }
 
-static size_t value_length(const char *v)
+static bool is_quote(char c)
 {
-	if (*v == '"' || *v == '\'') {
-		const char *end = strchr(v + 1, *v);
-		return end == NULL ? strlen(v) : (size_t)(end - v) + 1;
+	return c == '"' || c == '\'';
+}
+
+/* Bytes up to the quote that is escaped as often as the opening one, or to the end of the line. */
+static size_t quoted_length(const char *v, char quote, size_t escapes)
+{
+	size_t slashes = 0;
+	size_t n = 0;
+
+	for (; v[n] != '\0' && v[n] != '\n' && v[n] != '\r'; n++) {
+		if (v[n] == quote && slashes == escapes)
+			return n - slashes;
+		slashes = v[n] == '\\' ? slashes + 1 : 0;
 	}
+	return n;
+}
+
+static size_t word_length(const char *v)
+{
+	if (strncmp(v, REDACTED, sizeof(REDACTED) - 1) == 0)
+		return sizeof(REDACTED) - 1; /* what was redacted before stays as it is */
 	return strcspn(v, " \t\r\n,;&}])<>\"'`|");
 }
 
-/* password=…, "token": "…", api_key: … */
-static struct match assignment(const char *s)
+static size_t value_length(const char *v)
 {
-	size_t n = span_of(s, is_key);
+	size_t scheme = begins_with(v, "bearer ") ? 7 : begins_with(v, "basic ") ? 6 : 0;
 
-	if (n == 0 || n > 64 || !names_secret(s, n))
-		return (struct match){0, 0};
-	size_t at = n + (s[n] == '"' || s[n] == '\'' ? 1 : 0);
-	at += strspn(s + at, " ");
-	if (s[at] != '=' && s[at] != ':')
-		return (struct match){0, 0};
-	bool colon = s[at] == ':';
-	at++;
-	size_t space = strspn(s + at, " ");
-	/* "Token: the thing that …" is prose when more words follow without quotes; hide one word
-	 * anyway */
-	at += space;
-	size_t hide = value_length(s + at);
-	if (hide == 0 || (colon && space == 0 && s[at] == '/'))
-		return (struct match){0, 0};
-	return (struct match){at, hide};
+	return scheme + word_length(v + scheme);
 }
 
-/* scheme://user:password@host */
+/* password=…, "token": "…", \"secret\": \"…\", api_key => … */
+static struct match assignment(const char *s)
+{
+	size_t at = span_of(s, is_key);
+
+	if (at == 0 || !names_secret(s, at))
+		return NO_MATCH;
+	at += strspn(s + at, "\\");
+	at += is_quote(s[at]) ? 1 : 0;
+	at += strspn(s + at, " \t");
+	if (s[at] != '=' && s[at] != ':')
+		return NO_MATCH;
+	bool path = s[at] == ':' && s[at + 1] == '/';
+	at += strspn(s + at, "=:>~");
+	at += strspn(s + at, " \t");
+	size_t escapes = strspn(s + at, "\\");
+	char quote = s[at + escapes];
+	bool quoted = is_quote(quote);
+	at += quoted ? escapes + 1 : 0;
+	size_t hide = quoted ? quoted_length(s + at, quote, escapes) : value_length(s + at);
+	return path ? NO_MATCH : (struct match){at, hide};
+}
+
+/* scheme://user:password@host; a password may hold an "@" itself */
 static struct match user_info(const char *s)
 {
 	if (strncmp(s, "://", 3) != 0)
-		return (struct match){0, 0};
-	size_t n = strcspn(s + 3, "/@ \t\r\n\"'<>");
-	if (n == 0 || n > 256 || s[3 + n] != '@' || memchr(s + 3, ':', n) == NULL)
-		return (struct match){0, 0};
-	return (struct match){3, n};
+		return NO_MATCH;
+	const char *at = memrchr(s + 3, '@', strcspn(s + 3, "/?# \t\r\n\"'<>`"));
+	return at == NULL ? NO_MATCH : (struct match){3, (size_t)(at - s) - 3};
 }
 
 static struct match find_secret(const char *s, char before)
 {
-	struct match m = *s == ':' ? user_info(s) : (struct match){0, 0};
+	struct match m = *s == ':' ? user_info(s) : *s == '-' ? private_key(s) : NO_MATCH;
 
 	if (m.hide > 0 || is_word(before) || before == '-')
 		return m;
-	struct match (*const LOOK[])(const char *) = {private_key, authorization, vendor_token,
+	struct match (*const LOOK[])(const char *) = {authorization, vendor_token, web_token,
 						      assignment, email};
 	for (size_t i = 0; i < sizeof(LOOK) / sizeof(LOOK[0]) && m.hide == 0; i++)
 		m = LOOK[i](s);
@@ -204,8 +320,8 @@ static void append(char *out, size_t *at, const char *from, size_t n)
 
 char *text_redact(void *mem, const char *s)
 {
-	/* every hidden piece has at least one byte, the mark has ten */
-	char *out = NEW_ARRAY(mem, char, strlen(s) * sizeof(REDACTED) + 1);
+	/* "://x@" is the shortest match: four bytes become thirteen */
+	char *out = NEW_ARRAY(mem, char, strlen(s) * 4 + 1);
 	size_t at = 0;
 	char before = ' ';
 
@@ -225,31 +341,72 @@ char *text_redact(void *mem, const char *s)
 	return out;
 }
 
-/* --- neutralisation
- * --------------------------------------------------------------------------------- */
-
 static const char ZERO_WIDTH_SPACE[] = "\u200b";
 
-/* C1 controls, zero-width and bidirectional marks, line and paragraph separators, byte order mark:
- * they hide or reorder what a person reads. Returns their length in bytes, 0 for everything else.
- */
-static size_t invisible(const char *s)
+/* Soft hyphens, zero-width and bidirectional marks, tags, byte order marks: they hide or reorder
+ * what a person reads. Ranges of code points. */
+static bool is_invisible(unsigned point)
 {
-	const unsigned char *u = (const unsigned char *)s;
+	static const unsigned RANGES[][2] = {{0xad, 0xad},	{0x34f, 0x34f},	  {0x61c, 0x61c},
+					     {0x180e, 0x180e},	{0x200b, 0x200f}, {0x202a, 0x202e},
+					     {0x2060, 0x206f},	{0xfeff, 0xfeff}, {0xfff9, 0xfffb},
+					     {0xe0000, 0xe007f}};
 
-	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f)
-		return 2;
-	if (u[0] == 0xe2 && u[1] == 0x80 &&
-	    ((u[2] >= 0x8b && u[2] <= 0x8f) || (u[2] >= 0xa8 && u[2] <= 0xae)))
-		return 3;
-	if (u[0] == 0xe2 && u[1] == 0x81 && u[2] >= 0xa0 && u[2] <= 0xaf)
-		return 3;
-	return u[0] == 0xef && u[1] == 0xbb && u[2] == 0xbf ? 3 : 0;
+	for (size_t i = 0; i < sizeof(RANGES) / sizeof(RANGES[0]); i++)
+		if (point >= RANGES[i][0] && point <= RANGES[i][1])
+			return true;
+	return false;
 }
 
-static bool is_control(char c)
+/* The code point at s and its length; s is valid UTF-8, and a NUL ends what is not. */
+static unsigned decode(const char *s, size_t *n)
 {
-	return (unsigned char)c < 0x20 || c == 0x7f;
+	const unsigned char *u = (const unsigned char *)s;
+	size_t want = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : u[0] >= 0xc0 ? 2 : 1;
+	unsigned point = want == 1 ? u[0] : u[0] & (0x7fU >> want);
+
+	for (*n = 1; *n < want && (u[*n] & 0xc0) == 0x80; (*n)++)
+		point = point << 6 | (u[*n] & 0x3fU);
+	return point;
+}
+
+static bool breaks_line(unsigned point)
+{
+	return point == '\n' || point == '\r' || point == 0x85 || point == 0x2028 ||
+	       point == 0x2029;
+}
+
+static bool is_control(unsigned point)
+{
+	return point < 0x20 || (point >= 0x7f && point <= 0x9f);
+}
+
+/* What a person sees. Everything below looks at this, for a mark inside of "pass<mark>word=" or
+ * "http:<mark>//" must neither hide a secret nor come apart into a link later. */
+static char *visible(void *mem, const char *s)
+{
+	char *out = NEW_ARRAY(mem, char, strlen(s) + 1);
+	size_t at = 0;
+	size_t n = 0;
+
+	for (; *s != '\0'; s += n) {
+		unsigned point = decode(s, &n);
+		if (breaks_line(point)) {
+			out[at++] = '\n';
+			n += s[0] == '\r' && s[1] == '\n' ? 1 : 0;
+		} else if (is_control(point)) {
+			out[at++] = ' ';
+		} else if (!is_invisible(point)) {
+			append(out, &at, s, n);
+		}
+	}
+	out[at] = '\0';
+	return out;
+}
+
+static char *clean(void *mem, const char *s, size_t points)
+{
+	return str_cut(mem, text_redact(mem, visible(mem, s)), points);
 }
 
 /* Breaks mentions and autolinks; true when something was written for s[0]. */
@@ -270,17 +427,13 @@ static bool break_link(char **out, const char *s, char before)
 	return false;
 }
 
-static const char *skip_line_break(const char *s)
-{
-	return s[0] == '\r' && s[1] == '\n' ? s + 1 : s;
-}
-
-/* At the start of a line "1. x" and "1) x" make a list; "- x", "---" and "===" lists, rules and headings. */
+/* At the start of a line "1. x" and "1) x" make a list; "- x", "---" and "===" lists, rules and
+ * headings. */
 static bool starts_block(const char *s)
 {
 	size_t digits = strspn(s, "0123456789");
 
-	if (strchr("-=:", *s) != NULL)
+	if (strchr("-=", *s) != NULL || (*s == ':' && s[1] != '/'))
 		return true;
 	bool marker = digits > 0 && digits <= 9 && (s[digits] == '.' || s[digits] == ')');
 	return marker && (s[digits + 1] == '\0' || isspace((unsigned char)s[digits + 1]));
@@ -302,64 +455,54 @@ static void put_markdown(char **out, const char *s)
 	char before = '\n';
 
 	put_line_start(out, &s);
-	for (; *s != '\0'; before = *s, s++) {
-		size_t hidden = invisible(s);
-		if (hidden > 0) {
-			s += hidden - 1;
-		} else if (*s == '\n' || *s == '\r') {
-			s = skip_line_break(s);
-			str_add(out, "  \n");
-			const char *next = s + 1;
-			put_line_start(out, &next);
-			s = next - 1;
-		} else if (is_control(*s)) {
-			str_add(out, " ");
-		} else if (!break_link(out, s, before)) {
-			str_add(out, strchr(SPECIAL, *s) != NULL ? "\\%c" : "%c", *s);
+	while (*s != '\0') {
+		char c = *s++;
+		if (c == '\n') {
+			str_add(out, before == '\n' ? "\n" : "  \n");
+			put_line_start(out, &s);
+		} else if (!break_link(out, s - 1, before)) {
+			str_add(out, strchr(SPECIAL, c) != NULL ? "\\%c" : "%c", c);
 		}
+		before = c;
 	}
 }
 
 char *text_markdown(void *mem, const char *s, size_t points)
 {
 	SCOPE(tmp);
-	char *clean = str_cut(tmp, text_redact(tmp, s), points);
-	size_t n = strlen(clean);
+	char *text = clean(tmp, s, points);
+	size_t n = strlen(text);
 	char *out = str_dup(mem, "");
 
-	while (n > 0 && isspace((unsigned char)clean[n - 1]))
-		clean[--n] = '\0';
-	put_markdown(&out, clean + strspn(clean, " \t\r\n"));
+	while (n > 0 && isspace((unsigned char)text[n - 1]))
+		text[--n] = '\0';
+	put_markdown(&out, text + strspn(text, " \n"));
 	return out;
 }
 
-/* One line without controls; `tick` stands for a backtick, `mention` for "@". */
-static char *flat(void *mem, const char *s, size_t points, char tick, const char *mention)
+/* One line; `mention` stands for "@". */
+static char *flat(void *mem, const char *s, size_t points, const char *mention)
 {
 	SCOPE(tmp);
-	char *clean = str_cut(tmp, text_redact(tmp, s), points);
 	char *out = str_dup(mem, "");
 
-	for (const char *c = clean; *c != '\0'; c++) {
-		size_t hidden = invisible(c);
-		if (hidden > 0)
-			c += hidden - 1;
-		else if (*c == '@')
+	for (const char *c = clean(tmp, s, points); *c != '\0'; c++) {
+		if (*c == '@')
 			str_add(&out, "%s", mention);
 		else
-			str_add(&out, "%c", is_control(*c) ? ' ' : *c == '`' ? tick : *c);
+			str_add(&out, "%c", *c == '\n' ? ' ' : *c == '`' ? '\'' : *c);
 	}
 	return out;
 }
 
 char *text_code(void *mem, const char *s, size_t points)
 {
-	char *inside = flat(mem, s, points, '\'', "@");
+	char *inside = flat(mem, s, points, "@");
 
 	return str_fmt(mem, "`%s`", str_empty(inside) ? " " : inside);
 }
 
 char *text_title(void *mem, const char *s, size_t points)
 {
-	return flat(mem, s, points, '\'', "@\u200b");
+	return flat(mem, s, points, "@\u200b");
 }

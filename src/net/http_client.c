@@ -125,6 +125,7 @@ struct exchange {
 	struct curl_slist *headers, *connect_to;
 	size_t limit, room;
 	bool too_large, done;
+	bool whole_head; /* the empty line after the header fields was here */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -157,8 +158,11 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
 
 	if (bytes >= 5 && strncmp(data, "HTTP/", 5) == 0) {
 		r->header_count = 0; /* a new reply after 100 Continue */
+		x->whole_head = false;
 		return bytes;
 	}
+	if (data[0] == '\r' || data[0] == '\n')
+		x->whole_head = true;
 	if (colon == NULL || r->header_count == HEADERS_MAX)
 		return bytes;
 	const char *value = colon + 1;
@@ -302,8 +306,9 @@ static enum status status_of(const struct exchange *x, CURLcode code)
 	switch (code) {
 	case CURLE_OK: return OK;
 	case CURLE_OPERATION_TIMEDOUT: return E_TIMEOUT;
-	case CURLE_UNSUPPORTED_PROTOCOL:
-	case CURLE_URL_MALFORMAT: return E_INVALID;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* of the URL, or of a reply that is no HTTP */
+	case CURLE_URL_MALFORMAT:
+		return x->reply->progress == HTTP_NOT_SENT ? E_INVALID : E_TRANSIENT;
 	default: return E_TRANSIENT;
 	}
 }
@@ -314,6 +319,9 @@ static void conclude(struct exchange *x, CURLcode code)
 	curl_off_t elapsed_us = 0;
 
 	x->done = true;
+	/* libcurl takes a connection that ends among the header fields for a whole reply */
+	if (code == CURLE_OK && !x->whole_head)
+		code = CURLE_PARTIAL_FILE;
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &r->code);
 	curl_easy_getinfo(x->easy, CURLINFO_TOTAL_TIME_T, &elapsed_us);
 	r->elapsed_ms = elapsed_us / 1000;

@@ -106,7 +106,7 @@ static bool is_loopback(const char *host)
 {
 	struct in_addr v4;
 
-	if (str_eq(host, "localhost") || str_eq(host, "[::1]") || str_eq(host, "::1"))
+	if (strcasecmp(host, "localhost") == 0 || str_eq(host, "[::1]") || str_eq(host, "::1"))
 		return true;
 	/* an address, not a name such as 127.example.com */
 	return str_starts(host, "127.") && inet_pton(AF_INET, host, &v4) == 1;

@@ -84,7 +84,7 @@ eventually() {
 	run -1 "$AGENT_SRE" incidents --limit many
 	says "'many' is not a whole number"
 	run -1 "$AGENT_SRE" show INC-99
-	says "INC-99: not found"
+	says "there is no incident INC-99"
 	run -1 "$AGENT_SRE" reject INC-99
 	says "INC-99: "
 	run -1 "$AGENT_SRE" approve INC-1

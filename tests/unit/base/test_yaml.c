@@ -124,7 +124,7 @@ static void plain_scalars_follow_the_grammar_of_json(void **state)
 		SCOPE(tmp);
 		json_t *out = NULL;
 		const char *text = str_fmt(tmp, "a: %s", CASES[i].yaml);
-		print_message("# %s\n", text);
+		print_message("# %s\n", CASES[i].json);
 		assert_int_equal(yaml_parse(tmp, "f", text, strlen(text), &out, NULL), OK);
 		assert_string_equal(json_text(tmp, json_object_get(out, "a")), CASES[i].json);
 	}
@@ -224,7 +224,7 @@ static void nesting_has_a_limit(void **state)
 	assert_int_equal(parse_nested(tmp, "{a: ", "}", LIMIT_JSON_DEPTH + 1), E_INVALID);
 	assert_int_equal(parse_nested(tmp, "- ", "", LIMIT_JSON_DEPTH), OK);
 	assert_int_equal(parse_nested(tmp, "- ", "", LIMIT_JSON_DEPTH + 1), E_INVALID);
-	assert_int_equal(parse_nested(tmp, "[", "]", 100000), E_INVALID);
+	assert_int_equal(parse_nested(tmp, "[", "]", 3000), E_INVALID);
 }
 
 static void wide_is_not_deep(void **state)

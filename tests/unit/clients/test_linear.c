@@ -181,14 +181,17 @@ struct world {
 static struct world begin(void *mem, const struct turn *turns, size_t n)
 {
 	struct world w = {.mem = mem, .server = scripted_start(mem, turns, n)};
-	const struct linear_options o = {
+	struct linear_options o = {
 		.http = scripted_client(mem),
 		.url = str_fmt(mem, "%s/graphql", scripted_url(w.server)),
 		.api_key = KEY,
 		.team_key = "SHOP",
-		.timeout_ms = 300,
+		.timeout_ms = 10000,
 	};
 
+	for (size_t i = 0; i < n; i++)
+		if (turns[i].act == ACT_SILENT)
+			o.timeout_ms = 500;
 	w.linear = linear_new(mem, &o);
 	return w;
 }

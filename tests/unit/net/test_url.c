@@ -35,17 +35,17 @@ static void parts_are_encoded_into_the_url(void **state)
 		 "http://a/a%2fb%20c/%3f%23%26/100%25"},
 		{"http://a", {"größe", NULL}, {{0}}, 0, "http://a/gr%c3%b6%c3%9fe"},
 		{"http://a", {"%2e", NULL}, {{0}}, 0, "http://a/%252e"},
-		{"http://a", {"x", NULL}, {{"q", "a=b&c d"}}, 1, "http://a/x?q=a%3Db%26c%20d"},
+		{"http://a", {"x", NULL}, {{"q", "a=b&c d"}}, 1, "http://a/x?q=a%3db%26c%20d"},
 		{"http://a?k=1",
 		 {NULL},
 		 {{"q", "+"}, {"m[]", ""}},
 		 2,
-		 "http://a/?k=1&q=%2B&m%5B%5D="},
+		 "http://a/?k=1&q=%2b&m%5b%5d="},
 		{"http://a",
 		 {NULL},
 		 {{"query", "up{job=\"x\"}#"}},
 		 1,
-		 "http://a/?query=up%7Bjob%3D%22x%22%7D%23"},
+		 "http://a/?query=up%7bjob%3d%22x%22%7d%23"},
 	};
 	SCOPE(tmp);
 
