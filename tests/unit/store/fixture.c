@@ -1,0 +1,130 @@
+#include "fixture.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+static struct store *opened(struct fixture *f)
+{
+	const struct store_options o = {.dir = f->dir};
+	struct store *s = NULL;
+
+	if (store_open(NULL, &o, &s) != OK)
+		fail_msg("%s", status_message());
+	return s;
+}
+
+int fixture_open(void **state)
+{
+	char name[] = "/tmp/agent-sre-store-XXXXXX";
+	void *mem = mem_check(talloc_new(NULL));
+	struct fixture *f = NEW(mem, struct fixture);
+
+	f->mem = mem;
+	assert_non_null(mkdtemp(name));
+	f->dir = str_dup(f, name);
+	f->store = opened(f);
+	*state = f;
+	return 0;
+}
+
+static void remove_all(struct fixture *f)
+{
+	DIR *d = opendir(f->dir);
+
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		unlink(str_fmt(f, "%s/%s", f->dir, e->d_name));
+	closedir(d);
+	rmdir(f->dir);
+}
+
+int fixture_close(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->store != NULL)
+		store_close(f->store);
+	remove_all(f);
+	talloc_free(f->mem);
+	return 0;
+}
+
+void fixture_reopen(struct fixture *f)
+{
+	store_close(f->store);
+	f->store = opened(f);
+}
+
+static void done(struct admission *a)
+{
+	sem_post(a->arg);
+}
+
+static struct event *event_of(void *mem, const char *id, const char *alert, int64_t starts,
+			      int64_t ends)
+{
+	struct event *e = NEW(mem, struct event);
+	struct alert *a = NEW(mem, struct alert);
+
+	*a = (struct alert){.state = ends == 0 ? ALERT_FIRING : ALERT_RESOLVED,
+			    .name = alert,
+			    .labels = mem_own(mem, json_pack("{s:s}", "alertname", alert)),
+			    .annotations = mem_own(mem, json_object()),
+			    .starts_ms = starts * 1000,
+			    .ends_ms = ends * 1000,
+			    .generator_url = "",
+			    .receiver = "",
+			    .group_key = ""};
+	a->fingerprint = alert_fingerprint(mem, a->labels);
+	*e = (struct event){.id = id,
+			    .source = "test",
+			    .type = EVENT_TYPE_FIRED,
+			    .subject = "",
+			    .schema = "",
+			    .correlation_id = id,
+			    .alert = a};
+	return e;
+}
+
+struct admit_result fixture_admit(struct fixture *f, const char *id, const char *alert,
+				  int64_t starts, int64_t ends)
+{
+	SCOPE(mem);
+	struct event_member m = {.event = event_of(mem, id, alert, starts, ends)};
+	const struct event_set set = {.mode = EVENT_STRUCTURED, .members = &m, .count = 1};
+	struct admission a = {.set = &set,
+			      .origin = "agent",
+			      .received_ms = 1000000,
+			      .results = NEW_ARRAY(mem, struct admit_result, 1),
+			      .done = done};
+	sem_t sem;
+
+	sem_init(&sem, 0, 0);
+	a.arg = &sem;
+	assert_int_equal(store_admit(f->store, &a), OK);
+	while (sem_wait(&sem) != 0)
+		;
+	if (a.status != OK)
+		fail_msg("%s", status_name(a.status));
+	struct admit_result r = a.results[0];
+	r.correlation_id = NULL;
+	return r;
+}
+
+struct incident *fixture_incident(struct fixture *f, int64_t id)
+{
+	struct incident *i = NULL;
+
+	return store_incident(f->mem, f->store, id, &i) == OK ? i : NULL;
+}
