@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_line(text_title(mem, in, 80), 320);
 	char *code = text_code(mem, in, 80);
 	check_line(code, 322);
-	assert(strchr(code + 1, '`') == code + strlen(code) - 1);
+	size_t n = strlen(code);
+	assert(n >= 3 && code[0] == '`' && memchr(code + 1, '`', n - 1) == code + n - 1);
 	return 0;
 }

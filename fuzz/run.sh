@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 ninja -C build-fuzz >/dev/null || exit 1
 bad=0
 for target in build-fuzz/fuzz/fuzz_*; do
-	[ -x "$target" ] && [ -f "$target" ] || continue
+	if [ ! -x "$target" ] || [ -d "$target" ]; then continue; fi
 	name=$(basename "$target" | sed 's/^fuzz_//')
 	mkdir -p "build-fuzz/found/$name"
 	if "$target" -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 -artifact_prefix="build-fuzz/found/" \

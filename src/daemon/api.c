@@ -1,5 +1,6 @@
 #include "daemon/api.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -192,6 +193,7 @@ static enum status one(struct http_exchange *x, struct store *store, const char 
 		TRY(incident_id_parse(rest, &id));
 		TRY(store_incident(mem, store, id, &i));
 	}
+	assert(i != NULL); /* both look-ups set it */
 	TRY(full_view(mem, store, i, &view));
 	reply_json(x, 200, json_incref(view));
 	return OK;

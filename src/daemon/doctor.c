@@ -48,7 +48,7 @@ static void check_space(struct examination *e)
 
 	if (statvfs(e->settings->data, &fs) != 0)
 		return;
-	unsigned long long mib = (unsigned long long)fs.f_bavail * fs.f_frsize / (1024 * 1024);
+	unsigned long long mib = (unsigned long long)fs.f_bavail * fs.f_frsize / (1024ULL * 1024);
 	find(e, mib < LITTLE_SPACE_MIB ? WARNING : WELL, "disk",
 	     str_fmt(e->mem, "%llu MiB free", mib),
 	     mib < LITTLE_SPACE_MIB ? "make room: a full disk makes the agent refuse events" : "");
@@ -190,7 +190,7 @@ static void print(const struct examination *e)
 
 	json_array_foreach (e->findings, n, f) {
 		int mark = WELL;
-		while (!str_eq(WORDS[mark], json_str(f, "result")))
+		while (mark < BROKEN && !str_eq(WORDS[mark], json_str(f, "result")))
 			mark++;
 		printf("%s %-28s %s\n", MARKS[mark], json_str(f, "check"), json_str(f, "detail"));
 		if (!str_empty(json_str(f, "advice")))

@@ -77,11 +77,12 @@ static const char *text_of(const char *s)
 
 static json_t *action_encode(const struct action *a)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:i, s:s, s:s, s:b}", "key", text_of(a->key), "process",
-			 text_of(a->process), "intent_ms", (json_int_t)a->intent_ms, "called_ms",
-			 (json_int_t)a->called_ms, "finished_ms", (json_int_t)a->finished_ms,
-			 "tries", a->tries, "result", call_result_name(a->result), "message",
-			 text_of(a->message), "cannot_fix", (int)a->cannot_fix);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:i, s:s, s:s, s:b}", "key", text_of(a->key),
+			 "process", text_of(a->process), "intent_ms", (json_int_t)a->intent_ms,
+			 "called_ms", (json_int_t)a->called_ms, "finished_ms",
+			 (json_int_t)a->finished_ms, "tries", a->tries, "result",
+			 call_result_name(a->result), "message", text_of(a->message), "cannot_fix",
+			 (int)a->cannot_fix);
 }
 
 static struct action *action_decode(void *mem, const json_t *doc)

@@ -285,9 +285,11 @@ int promql_labels_agree(const json_t *labels, const json_t *of)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach ((json_t *)labels, name, value)
-		if (!str_eq(name, "__name__") &&
-		    !str_eq(json_string_value(value), json_str(of, name)))
+	json_object_foreach ((json_t *)labels, name, value) {
+		const char *other = json_str(of, name);
+		if (other != NULL && !str_eq(name, "__name__") &&
+		    !str_eq(json_string_value(value), other))
 			return 0;
+	}
 	return 1;
 }

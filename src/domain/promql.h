@@ -25,6 +25,6 @@ NODISCARD enum status promql_comparison(void *mem, const char *expr, struct comp
  * strings; label names that are not [a-zA-Z_][a-zA-Z0-9_]* are left out. */
 char *promql_selector(void *mem, const char *metric, const json_t *labels);
 
-/* `labels` (of a result series) agree with `of` (the alert's labels): every name except __name__ that
- * both carry has the same value, and every name of `labels` except __name__ is in `of`. */
+/* True when every label that both carry has the same value (__name__ aside). A label that only one side has
+ * does not count: relabelling and vector matching drop labels on the way from a series to an alert. */
 int promql_labels_agree(const json_t *labels, const json_t *of);

@@ -420,7 +420,9 @@ static bool break_link(char **out, const char *s, char before)
 		str_add(out, ":%s", ZERO_WIDTH_SPACE);
 		return true;
 	}
-	if (!is_word(before) && strncasecmp(s, "www.", 4) == 0) {
+	bool address =
+		begins_with(s, "www.") || begins_with(s, "mailto:") || begins_with(s, "xmpp:");
+	if (address && !is_word(before)) {
 		str_add(out, "%c%s", *s, ZERO_WIDTH_SPACE);
 		return true;
 	}

@@ -79,8 +79,33 @@ static struct step_commit commit_of(const struct visit *v)
 	};
 }
 
+static struct dead_letter *letter_of(struct visit *v, bool permanent, int attempts,
+				     const char *error)
+{
+	const struct incident *i = v->run.incident;
+	struct dead_letter *d = NEW(v->mem, struct dead_letter);
+
+	*d = (struct dead_letter){
+		.event_id = i->event_id,
+		.event_type = EVENT_TYPE_FIRED,
+		.event_source = i->event_source,
+		.subject = i->alertname,
+		.correlation_id = i->correlation_id,
+		.reason = error,
+		.category = "step",
+		.permanent = permanent,
+		.stage = flow_steps[v->step].name,
+		.attempts = attempts,
+		.origin = "agent",
+		.received_ms = i->received_ms,
+		.failed_ms = clock_now(),
+		.incident = i->id,
+	};
+	return d;
+}
+
 /* The step did its work: what it left behind becomes durable with the next step. */
-static struct step_commit commit_outcome(const struct visit *v)
+static struct step_commit commit_outcome(struct visit *v)
 {
 	const struct outcome *o = &v->outcome;
 	struct step_commit c = commit_of(v);
@@ -97,6 +122,8 @@ static struct step_commit commit_outcome(const struct visit *v)
 	c.calls_function = o->calls_function;
 	c.ops = v->run.ops;
 	c.op_count = v->run.op_count;
+	if (o->dead != NULL)
+		c.dead = letter_of(v, false, v->run.incident->action->tries, o->dead);
 	return c;
 }
 
@@ -112,30 +139,6 @@ static struct step_commit commit_retry(const struct visit *v, enum status s, con
 	c.due_ms = c.now_ms + backoff_delay(v->flow->retry, v->job.attempt + 1, id_fraction(),
 					    status_retry_after_ms());
 	return c;
-}
-
-static struct dead_letter *letter_of(struct visit *v, bool permanent, const char *error)
-{
-	const struct incident *i = v->run.incident;
-	struct dead_letter *d = NEW(v->mem, struct dead_letter);
-
-	*d = (struct dead_letter){
-		.event_id = i->event_id,
-		.event_type = EVENT_TYPE_FIRED,
-		.event_source = i->event_source,
-		.subject = i->alertname,
-		.correlation_id = i->correlation_id,
-		.reason = error,
-		.category = "step",
-		.permanent = permanent,
-		.stage = flow_steps[v->step].name,
-		.attempts = v->job.attempt + 1,
-		.origin = "agent",
-		.received_ms = i->received_ms,
-		.failed_ms = clock_now(),
-		.incident = i->id,
-	};
-	return d;
 }
 
 /* Out of tries, or an error that no retry can heal: a dead letter, and a person. The steps that
@@ -159,7 +162,7 @@ static struct step_commit commit_failure(struct visit *v, enum status s, const c
 	c.note = error;
 	c.next_step = flow_steps[last_resort ? v->step : STEP_escalate].name;
 	c.due_ms = last_resort ? c.now_ms + START_OVER_MS : c.now_ms;
-	c.dead = letter_of(v, !status_is_retryable(s), error);
+	c.dead = letter_of(v, !status_is_retryable(s), tries, error);
 	c.ops = v->run.ops;
 	c.op_count = v->run.op_count;
 	return c;

@@ -78,6 +78,7 @@ struct outcome {
 	bool resolved;       /* found by polling that the alert is over */
 	bool calls_function; /* this commit is the intent of a call */
 	const char *approval; /* see struct step_commit */
+	const char *dead;     /* given up after the last try: the reason for the dead letter; NULL = not */
 };
 
 /* One run of one step. */

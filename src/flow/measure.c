@@ -40,29 +40,11 @@ static char *number(void *mem, double v)
 	return isnan(v) ? str_dup(mem, "NaN") : str_fmt(mem, "%.6g", v);
 }
 
-/* Labels that both carry are equal. Looser than promql_labels_agree: the left side of a comparison
- * may have labels that matching dropped. */
-static bool shared_labels_equal(const json_t *labels, const json_t *of)
+static const struct sample *own_sample(const struct query_result *r, const json_t *labels)
 {
-	const char *name;
-	json_t *value;
-
-	json_object_foreach ((json_t *)labels, name, value) {
-		const char *other = json_str(of, name);
-		if (other != NULL && !str_eq(other, json_string_value(value)))
-			return false;
-	}
-	return true;
-}
-
-static const struct sample *own_sample(const struct query_result *r, const json_t *labels,
-				       bool strict)
-{
-	for (size_t n = 0; n < r->count; n++) {
-		const json_t *have = r->samples[n].labels;
-		if (strict ? promql_labels_agree(have, labels) : shared_labels_equal(have, labels))
+	for (size_t n = 0; n < r->count; n++)
+		if (promql_labels_agree(r->samples[n].labels, labels))
 			return &r->samples[n];
-	}
 	return NULL;
 }
 
@@ -97,20 +79,36 @@ static enum status source_is_alive(struct look *l, const struct query_result *le
 	return OK;
 }
 
-static enum status limit_text(struct look *l, const struct comparison *c, char **out)
+struct limit {
+	double value;	  /* NAN = unknown */
+	const char *text; /* "> 0.5" */
+};
+
+static enum status find_limit(struct look *l, const struct comparison *c, struct limit *out)
 {
-	double value;
 	struct query_result *r = NULL;
 
-	if (str_to_double(c->right, &value) == OK) {
-		*out = str_fmt(l->mem, "%s %s", c->sign, c->right);
+	out->value = NAN;
+	out->text = str_fmt(l->mem, "%s %s", c->sign, c->right);
+	if (str_to_double(c->right, &out->value) == OK)
 		return OK;
-	}
 	TRY(prometheus_query(l->mem, &l->flow->prometheus, c->right, &r));
-	const struct sample *s = own_sample(r, l->incident->labels, false);
-	*out = s == NULL ? str_fmt(l->mem, "%s %s", c->sign, c->right)
-			 : str_fmt(l->mem, "%s %s", c->sign, number(l->mem, s->value));
+	const struct sample *s = own_sample(r, l->incident->labels);
+	if (s != NULL) {
+		out->value = s->value;
+		out->text = str_fmt(l->mem, "%s %s", c->sign, number(l->mem, s->value));
+	}
 	return OK;
+}
+
+static bool is_beyond(double value, const char *sign, double limit)
+{
+	switch (sign[0]) {
+	case '>': return sign[1] == '=' ? value >= limit : value > limit;
+	case '<': return sign[1] == '=' ? value <= limit : value < limit;
+	case '=': return value == limit;
+	default: return value != limit && !isnan(limit);
+	}
 }
 
 static const char EXPRESSION[] = "the rule's expression no longer holds";
@@ -120,27 +118,30 @@ static enum status check_value(struct look *l, const struct rule *rule)
 {
 	struct comparison c;
 	struct query_result *left = NULL;
-	char *limit = NULL;
+	struct limit limit = {0};
 	bool alive = false;
 
 	if (promql_comparison(l->mem, rule->expr, &c) != OK) {
 		check(l, EXPRESSION, PASSED, "no result", "no result", rule->expr);
 		return OK;
 	}
-	TRY(limit_text(l, &c, &limit));
+	TRY(find_limit(l, &c, &limit));
 	TRY(prometheus_query(l->mem, &l->flow->prometheus, c.left, &left));
-	const struct sample *s = own_sample(left, l->incident->labels, false);
+	const struct sample *s = own_sample(left, l->incident->labels);
 	if (s != NULL) {
-		check(l, EXPRESSION, PASSED, number(l->mem, s->value), limit, rule->expr);
+		/* a value beyond the limit of an expression that gives no result: the labels do not
+		 * tell them apart */
+		enum passed passed = is_beyond(s->value, c.sign, limit.value) ? NOT_PASSED : PASSED;
+		check(l, EXPRESSION, passed, number(l->mem, s->value), limit.text, rule->expr);
 		return OK;
 	}
 	TRY(source_is_alive(l, left, &alive));
 	if (alive)
-		check(l, EXPRESSION, PASSED, "the series is gone and its source is up", limit,
+		check(l, EXPRESSION, PASSED, "the series is gone and its source is up", limit.text,
 		      rule->expr);
 	else
 		check(l, EXPRESSION, UNKNOWN, "no data, and nothing shows that its source is up",
-		      limit, rule->expr);
+		      limit.text, rule->expr);
 	return OK;
 }
 
@@ -154,14 +155,14 @@ static enum status check_rule(struct look *l, const struct rule *rule)
 		return OK;
 	}
 	TRY(prometheus_query(l->mem, &l->flow->prometheus, rule->expr, &r));
-	const struct sample *s = own_sample(r, l->incident->labels, true);
+	const struct sample *s = own_sample(r, l->incident->labels);
 	if (s == NULL)
 		return check_value(l, rule);
 	struct comparison c;
-	char *limit = str_dup(l->mem, "no result");
+	struct limit limit = {.text = "no result"};
 	if (promql_comparison(l->mem, rule->expr, &c) == OK)
-		TRY(limit_text(l, &c, &limit));
-	check(l, EXPRESSION, NOT_PASSED, number(l->mem, s->value), limit, rule->expr);
+		TRY(find_limit(l, &c, &limit));
+	check(l, EXPRESSION, NOT_PASSED, number(l->mem, s->value), limit.text, rule->expr);
 	return OK;
 }
 

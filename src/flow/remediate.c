@@ -114,20 +114,25 @@ static enum status come_back(struct run *run, struct outcome *out, const struct 
 	return OK;
 }
 
-static enum status failed(struct run *run, struct outcome *out)
+static enum status failed(struct run *run, struct outcome *out, bool exhausted)
 {
 	struct incident *i = run->incident;
 
 	log_event(LOG_WARN, "remediation_failed", "lambda_function", i->plan->function,
 		  "cannot_fix", i->action->cannot_fix ? "true" : "false", NULL);
+	if (exhausted)
+		run_comment(run, str_fmt(run->mem, "exhausted-%d", i->plans_tried),
+			    story_dead_letter(run->mem, i, "remediate", i->action->tries,
+					      i->action->message));
 	run_ticket(run, TICKET_FAILURE, TICKET_CREATE,
 		   str_fmt(run->mem, "failure-ticket-%d", i->plans_tried),
 		   json_pack("{s:s, s:s, s:i, s:[s, s]}", "title", story_failure_title(run->mem, i),
 			     "body", story_failure_description(run->mem, i), "priority", 1,
 			     "labels", "alert", "prometheus"));
-	return run_replan(
-		run, out, "failed",
-		str_fmt(run->mem, "%s failed: %s", i->plan->function, i->action->message));
+	char *reason = str_fmt(run->mem, "%s failed: %s", i->plan->function, i->action->message);
+	enum status s = run_replan(run, out, "failed", reason);
+	out->dead = exhausted ? i->action->message : NULL;
+	return s;
 }
 
 static enum status settle(struct run *run, struct outcome *out, const struct function *f,
@@ -146,7 +151,7 @@ static enum status settle(struct run *run, struct outcome *out, const struct fun
 	run_comment(run, str_fmt(run->mem, "executed-%d", i->plans_tried),
 		    story_executed(run->mem, i));
 	if (r->result == CALL_FAILED)
-		return failed(run, out);
+		return failed(run, out, r->retryable);
 	*out = (struct outcome){
 		.kind = OUTCOME_NEXT,
 		.next = STEP_verify,

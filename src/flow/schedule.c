@@ -448,12 +448,13 @@ enum status schedule_start(void *mem, struct flow *flow, int max_workers, struct
 {
 	struct schedule *s = make(mem, flow, max_workers);
 
-	TRY(store_each_due(flow->store, schedule_due, s));
-	store_on_due(flow->store, schedule_due, s);
 	if (pthread_create(&s->dispatcher, NULL, dispatch, s) != 0)
 		return failure(E_INTERNAL, "cannot start the dispatcher thread");
 	*out = s;
-	return OK;
+	/* before the first lane is handed to a worker: what its step makes due must not be missed
+	 */
+	store_on_due(flow->store, schedule_due, s);
+	return store_each_due(flow->store, schedule_due, s);
 }
 
 static void drain(struct schedule *s, int64_t drain_ms)

@@ -13,7 +13,8 @@
 
 struct schedule;
 
-/* Loads what is due from the store and starts the dispatcher. `max_workers` ≥ 1. */
+/* Starts the dispatcher and loads what is due from the store. `max_workers` ≥ 1. When loading fails, *out is
+ * set none the less and wants schedule_stop. */
 NODISCARD enum status schedule_start(void *mem, struct flow *flow, int max_workers, struct schedule **out);
 
 /* A store_due_fn; arg is the struct schedule. */

@@ -110,7 +110,8 @@ static enum status deliver(struct write *op, struct writer *w, struct database *
 	SCOPE(mem);
 	const struct settling *t = (const struct settling *)op;
 	const char *kind = NULL;
-	int64_t slot, attempt;
+	int64_t slot = 0;
+	int64_t attempt = 0;
 	char *note = NULL;
 
 	(void)w;
@@ -152,7 +153,8 @@ static enum status put_off(struct write *op, struct writer *w, struct database *
 	SCOPE(mem);
 	const struct settling *t = (const struct settling *)op;
 	const char *kind = NULL;
-	int64_t slot, attempt;
+	int64_t slot = 0;
+	int64_t attempt = 0;
 
 	(void)w;
 	TRY(kind_of(mem, db, t->seq, &kind, &slot, &attempt));
@@ -220,7 +222,8 @@ static enum status bury(struct write *op, struct writer *w, struct database *db)
 	SCOPE(mem);
 	const struct settling *t = (const struct settling *)op;
 	const char *kind = NULL;
-	int64_t slot, attempt;
+	int64_t slot = 0;
+	int64_t attempt = 0;
 
 	(void)w;
 	TRY(kind_of(mem, db, t->seq, &kind, &slot, &attempt));

@@ -5,6 +5,8 @@ import unittest
 
 from world import ANNOTATIONS, LABELS, PARAMETERS, START_MS, World, catalogue, event, eventually, post_event, request  # noqa: F401
 
+from http_double import Double, Reply
+
 
 def outcomes(incident):
     return [(row["step"], row["outcome"]) for row in incident["timeline"]]
@@ -12,6 +14,16 @@ def outcomes(incident):
 
 def comments(ticket):
     return [e["body"] for e in ticket["entries"] if e["kind"] == "comment"]
+
+
+class Collector(Double):
+    """Takes OTLP over HTTP in JSON."""
+
+    def answer(self, request):
+        return Reply(200, {})
+
+    def spans(self):
+        return [span for r in list(self.requests) for rs in r.json()["resourceSpans"] for ss in rs["scopeSpans"] for span in ss["spans"]]
 
 
 class FlowTest(unittest.TestCase):
@@ -118,6 +130,41 @@ class FlowTest(unittest.TestCase):
         self.assertEqual(len(w.functions.calls()), 3)
         self.assertEqual(len(w.functions.effects), 1)
         self.assertEqual(len({c.headers["Idempotency-Key"] for c in w.functions.calls()}), 1)
+
+    def test_an_exhausted_call_is_a_dead_letter_and_the_ticket_says_so(self):
+        w = self.world()
+        w.functions.fault_forever = ("status", 503)
+        w.fire()
+        incident = w.until_state("escalated", seconds=5)
+        self.assertEqual((len(w.functions.calls()), len(w.functions.effects)), (5, 0))
+        letter = w.agent.get("/dlq")[1]["dead_letters"][0]
+        self.assertEqual((letter["stage"], letter["attempts"], letter["permanence"]), ("remediate", 5, "transient"))
+        self.assertEqual(letter["correlation_id"], incident["correlation_id"])
+        ticket = w.until_delivered(incident["ticket"]["key"], 4)
+        self.assertIn("**Step Failed**", "\n".join(comments(ticket)))
+
+    def test_spans_form_one_trace_from_the_caller_to_the_function(self):
+        collector = Collector()
+        self.addCleanup(collector.close)
+        w = self.world(tracing={"endpoint": collector.url})
+        post_event(w.agent.url, event(labels=LABELS, annotations=ANNOTATIONS), {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+        w.until_state("recovered")
+        names = {"cloudevent.handle", "alert.process", "remediation.execute", "lambda_function.call"}
+        eventually(lambda: names <= {s["name"] for s in collector.spans()}, "every span is exported")
+        spans = {s["spanId"]: s for s in collector.spans()}
+        self.assertEqual({s["traceId"] for s in spans.values()}, {"0af7651916cd43dd8448eb211c80319c"})
+        call = next(s for s in spans.values() if s["name"] == "lambda_function.call")
+        chain = []
+        while call:
+            chain.append(call["name"])
+            parent = call.get("parentSpanId")
+            call = spans.get(parent)
+        self.assertEqual((chain, parent), (["lambda_function.call", "remediation.execute", "alert.process", "cloudevent.handle"], "b7ad6b7169203331"))
+
+    def test_without_a_collector_everything_works(self):
+        w = self.world(tracing={"endpoint": "http://127.0.0.1:1"})
+        w.fire()
+        w.until_state("recovered")
 
     def test_a_lost_answer_of_a_careless_function_is_not_repeated(self):
         w = self.world(functions=catalogue(idempotent=False))
@@ -311,7 +358,7 @@ class FlowTest(unittest.TestCase):
         payload["alerts"][0] = alert("shop-1", "resolved")
         request(w.agent.url + "/webhook", "POST", payload, {"Content-Type": "application/json"})
         self.closed(w, "INC-1")
-        self.assertEqual(w.agent.incident("INC-2")["state"], "escalated")
+        w.until_state("escalated", "INC-2")
 
     def test_secrets_in_alerts_do_not_reach_the_ticket(self):
         w = self.world()

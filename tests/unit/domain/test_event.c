@@ -134,8 +134,7 @@ static void base64_data_is_read(void **state)
 	assert_int_equal(
 		decode(mem, STRUCTURED, NULL,
 		       "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":"
-		       "\"" EVENT_TYPE_FIRED
-		       "\",\"data_base64\":"
+		       "\"" EVENT_TYPE_FIRED "\",\"data_base64\":"
 		       "\"eyJzdGF0dXMiOiJmaXJpbmciLCJsYWJlbHMiOnsiYWxlcnRuYW1lIjoiQSJ9fQ==\"}",
 		       &set),
 		OK);

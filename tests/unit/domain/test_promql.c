@@ -80,7 +80,7 @@ static void no_label_value_breaks_out_of_a_selector(void **state)
 	assert_string_equal(promql_selector(mem, "up", mem_own(mem, json_object())), "up{}");
 }
 
-static void labels_agree_when_all_of_a_series_are_the_alerts(void **state)
+static void labels_agree_when_none_differs(void **state)
 {
 	SCOPE(mem);
 	json_t *alert = mem_own(mem, json_pack("{s:s, s:s}", "pod", "a", "severity", "x"));
@@ -90,8 +90,10 @@ static void labels_agree_when_all_of_a_series_are_the_alerts(void **state)
 		mem_own(mem, json_pack("{s:s, s:s}", "__name__", "m", "pod", "a")), alert));
 	assert_true(promql_labels_agree(mem_own(mem, json_object()), alert));
 	assert_false(promql_labels_agree(mem_own(mem, json_pack("{s:s}", "pod", "b")), alert));
-	assert_false(promql_labels_agree(
+	assert_true(promql_labels_agree(
 		mem_own(mem, json_pack("{s:s, s:s}", "pod", "a", "other", "b")), alert));
+	assert_false(promql_labels_agree(
+		mem_own(mem, json_pack("{s:s, s:s}", "pod", "a", "severity", "y")), alert));
 }
 
 int main(void)
@@ -100,7 +102,7 @@ int main(void)
 		cmocka_unit_test(the_threshold_is_found),
 		cmocka_unit_test(where_there_is_no_single_threshold_none_is_claimed),
 		cmocka_unit_test(no_label_value_breaks_out_of_a_selector),
-		cmocka_unit_test(labels_agree_when_all_of_a_series_are_the_alerts),
+		cmocka_unit_test(labels_agree_when_none_differs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,6 +128,7 @@ static void prose_shows_but_does_not_obey(void **state)
 		{"see www.evil.example", "see w" ZW "ww.evil.example"},
 		{"WWW.x awww.x", "W" ZW "WW.x awww.x"},
 		{"@channel", "@" ZW "channel"},
+		{"MAILTO:x@y", "M" ZW "AILTO:x@" ZW "y"},
 		{"&lt;b&gt;", "\\&lt;b\\&gt;"},
 		{"back\\slash\\", "back\\\\slash\\\\"},
 		{"- a", "\\- a"},
