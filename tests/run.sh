@@ -64,7 +64,7 @@ part() {
 		;;
 	tsan)
 		configure build-tsan -Dtesting=true -Db_sanitize=thread || return 1
-		export TSAN_OPTIONS=second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp
+		export TSAN_OPTIONS=second_deadlock_stack=1
 		run "TSan: unit" build-tsan --suite unit
 		run "TSan: scenarios" build-tsan flow intake
 		;;

@@ -12,7 +12,7 @@
  * E_INVALID says "line 3, column 7: …". */
 NODISCARD enum status json_parse(void *mem, const char *text, size_t n, json_t **out);
 
-/* Reads a JSON file of at most LIMIT_FILE_BYTES. */
+/* Reads a whole file of at most `limit` bytes into *out, NUL-terminated, under mem. E_NOTFOUND when there is none. */
 NODISCARD enum status file_read(void *mem, const char *path, size_t limit, char **out, size_t *n);
 
 /* Compact text, keys sorted (stable for digests). */

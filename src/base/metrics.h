@@ -23,7 +23,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(ORPHAN_RESOLVED, COUNTER, "resolved_without_incident_total", "", \
 	  "Resolved alerts for which no incident is known.") \
 	M(HTTP_REQUESTS, COUNTER, "http_requests_total", "path,code", "Answers of our own HTTP server.") \
-	M(HTTP_CUT, COUNTER, "http_connections_cut_total", "reason", "Connections cut off: slow, too_many.") \
+	M(HTTP_CUT, COUNTER, "http_connections_cut_total", "reason", "Connections cut off: slow, idle, too_large.") \
 	M(INTAKE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one fsync.") \
 	M(STORE_COMMIT, HISTOGRAM, "store_commit_seconds", "", "One durable transaction.") \
 	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \

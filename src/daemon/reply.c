@@ -34,10 +34,13 @@ static void send_reply(struct http_exchange *x, int code, const char *type, cons
 	http_answer(x, code, type, body, strlen(body), headers);
 }
 
+/* The last reference must be dropped before the answer: afterwards the poll thread may free
+ * http_mem, and with it what the body shares with other values. */
 void reply_json(struct http_exchange *x, int code, json_t *body)
 {
-	SCOPE(tmp);
-	char *text = json_text(tmp, mem_own(tmp, body));
+	char *text = json_text(http_mem(x), body);
+
+	json_decref(body);
 	send_reply(x, code, JSON, text, NULL);
 }
 

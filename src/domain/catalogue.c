@@ -14,6 +14,8 @@
 
 enum { TEXT_BYTES = 512, NAME_BYTES = 253 };
 
+#define KIND_RULE "the kind of the label that gave the name"
+
 static const char *const RISKS[] = {"low", "medium", "high"};
 static const char *const EFFECTS[] = {"read", "reversible", "irreversible"};
 static const char *const TYPES[] = {"string", "integer", "number", "boolean"};
@@ -45,9 +47,6 @@ enum status risk_parse(const char *word, enum risk *out)
 	*out = (enum risk)n;
 	return OK;
 }
-
-/* --- reading
- * ------------------------------------------------------------------------------------------- */
 
 struct reader {
 	void *mem;
@@ -190,7 +189,7 @@ static enum status read_default(const struct reader *r, const json_t *doc, struc
 	if (p->standard == NULL)
 		return wrong(r, "default", "must be a plain value");
 	if (fits_type(p, p->standard, &typed) != OK) {
-		p->computed = p->type != PARAMETER_STRING;
+		p->computed = p->type != PARAMETER_STRING && json_is_string(value);
 		if (!p->computed)
 			return wrong(r, "default", "does not fit the parameter");
 	}
@@ -221,9 +220,24 @@ static enum status read_parameter(struct reader *r, const char *name, const json
 	TRY(read_bound(r, doc, "minimum", -INFINITY, &p->minimum));
 	TRY(read_bound(r, doc, "maximum", INFINITY, &p->maximum));
 	TRY(read_text(r, doc, "rule", NULL, &rule));
-	/* the one rule there is: the kind of the label that gave the name */
+	if (rule != NULL && !str_eq(rule, KIND_RULE))
+		return wrong(r, "rule", "the one rule there is reads: " KIND_RULE);
 	p->kind_rule = rule == NULL ? NULL : "name";
 	return read_default(r, doc, p);
+}
+
+/* A name that stands for two parameters would send a value to the wrong one. */
+static enum status check_aliases(const struct reader *r, const struct function *f)
+{
+	for (size_t n = 0; n < f->parameter_count; n++)
+		for (size_t a = 0; a < f->parameters[n].alias_count; a++) {
+			const char *alias = f->parameters[n].aliases[a];
+			if (function_parameter(f, alias) != &f->parameters[n])
+				return wrong(r, "parameters", "an alias names another parameter");
+			if (str_eq(alias, f->parameters[n].name))
+				return wrong(r, "parameters", "an alias repeats its parameter");
+		}
+	return OK;
 }
 
 static enum status read_parameters(struct reader *r, const json_t *doc, struct function *f)
@@ -243,7 +257,7 @@ static enum status read_parameters(struct reader *r, const json_t *doc, struct f
 		r->path[base] = '\0';
 	}
 	f->parameter_count = n;
-	return OK;
+	return check_aliases(r, f);
 }
 
 static enum status read_limits(const struct reader *r, const json_t *doc, struct function *f)
@@ -348,10 +362,7 @@ const struct parameter *function_parameter(const struct function *f, const char 
 	return NULL;
 }
 
-/* --- values
- * ------------------------------------------------------------------------------------------------
- */
-
+/* A DNS-1123 subdomain. */
 static bool is_name(const char *s)
 {
 	size_t n = strlen(s);
@@ -363,7 +374,7 @@ static bool is_name(const char *s)
 		if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && s[i] != '-' &&
 		    s[i] != '.')
 			return false;
-	return true;
+	return strstr(s, "..") == NULL && strstr(s, ".-") == NULL && strstr(s, "-.") == NULL;
 }
 
 static bool is_selector(const char *s)

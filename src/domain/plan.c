@@ -62,10 +62,6 @@ enum status plan_decode(void *mem, const json_t *doc, struct plan **out)
 	return OK;
 }
 
-/* --- phase 0
- * -------------------------------------------------------------------------------------------------
- */
-
 struct flux_kind {
 	const char *kind, *function;
 };
@@ -163,6 +159,11 @@ static bool is_truthy(const char *s)
 	return strcasecmp(s, "true") == 0 || strcasecmp(s, "yes") == 0 || str_eq(s, "1");
 }
 
+static bool is_falsy(const char *s)
+{
+	return strcasecmp(s, "false") == 0 || strcasecmp(s, "no") == 0 || str_eq(s, "0");
+}
+
 static enum status choose_flux(void *mem, const json_t *annotations, const char *text,
 			       struct choice *out)
 {
@@ -194,7 +195,7 @@ enum status plan_from_annotations(void *mem, const json_t *labels, const json_t 
 
 	if (named != NULL)
 		TRY(choose_named(mem, labels, annotations, named, &choice));
-	else if (!str_empty(flux))
+	else if (!str_empty(flux) && !is_falsy(flux))
 		TRY(choose_flux(mem, annotations, flux, &choice));
 	else
 		return failure(E_NOTFOUND, "no steering annotation");

@@ -63,7 +63,7 @@ static const char *why_never(void *mem, const struct plan *p, const struct funct
 {
 	if (f->disabled)
 		return str_fmt(mem, "the catalogue forbids calling %s", f->name);
-	if (p->confidence < policy->ask_confidence)
+	if (!(p->confidence >= policy->ask_confidence)) /* so that NaN is too little */
 		return str_fmt(mem, "confidence %.4g is below %.4g", p->confidence,
 			       policy->ask_confidence);
 	if (policy->mode == MODE_SHADOW)
@@ -102,7 +102,7 @@ static const char *why_ask(void *mem, const struct plan *p, const struct functio
 	if (f->risk > policy->risk_limit)
 		return str_fmt(mem, "risk %s is above the autopilot limit %s", risk_name(f->risk),
 			       risk_name(policy->risk_limit));
-	if (p->confidence < policy->act_confidence)
+	if (!(p->confidence >= policy->act_confidence))
 		return str_fmt(mem, "confidence %.4g is below %.4g", p->confidence,
 			       policy->act_confidence);
 	return NULL;

@@ -342,7 +342,6 @@ char *story_selected(void *mem, const struct incident *i)
 	char *out = str_dup(mem, "**Remediation Selected**\n\n");
 
 	add_plan(mem, &out, i->plan);
-	str_add(&out, "- Decision: %s\n", known(mem, i->plan->why));
 	str_add(&out, "\nExecuting remediation...\n");
 	return out;
 }

@@ -52,7 +52,12 @@ static enum status run_step(struct visit *v)
 	span_attribute(&span, "correlation_id", i->correlation_id);
 	span_attribute(&span, "event_id", i->event_id);
 	log_scope("span_id", span.self.span_id);
+	enum incident_state before = i->state;
 	enum status s = flow_steps[v->step].run(&v->run, &v->outcome);
+	if (s == OK && !incident_may_become(before, i->state))
+		s = failure(E_INTERNAL, "step %s wants to turn %s into %s",
+			    flow_steps[v->step].name, incident_state_name(before),
+			    incident_state_name(i->state));
 	if (s != OK)
 		span_error(&span, status_message());
 	span_end(&span);
