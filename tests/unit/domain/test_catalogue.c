@@ -56,6 +56,16 @@ static void mistakes_are_named_with_file_line_and_place(void **state)
 		 "default: y}\n",
 		 "default"},
 		{"functions:\n  - name: a\n    idempotent: yes\n", "true or false"},
+		{"functions:\n  - name: a\n    parameters:\n      n: {type: integer, maximum: 5, "
+		 "default: 9}\n",
+		 "functions[0].parameters.n.default"},
+		{"functions:\n  - name: a\n    parameters:\n      t: {choice: [x], rule: the kind "
+		 "of "
+		 "label}\n",
+		 "functions[0].parameters.t.rule"},
+		{"functions:\n  - name: a\n    parameters:\n      n: {type: string}\n"
+		 "      m: {type: string, aliases: [n]}\n",
+		 "alias"},
 	};
 
 	(void)state;
@@ -85,6 +95,63 @@ static void a_default_that_describes_a_value_is_left_to_the_function(void **stat
 					     mem_own(mem, json_object()), NULL, &out),
 			 OK);
 	assert_string_equal(json_text(mem, out), "{\"f\":1.5}");
+}
+
+/* The form in which catalogues come from elsewhere: platform, rule and undo as text, lists in one
+ * line, no field beyond them. */
+static void a_catalogue_of_the_plain_form_is_read(void **state)
+{
+	static const char TEXT[] =
+		"functions:\n"
+		"  - name: workload-restart\n    platform: true\n    description: Start it afresh, "
+		"once.\n"
+		"    risk: low\n    effect: reversible\n    undo: workload-restart once more\n"
+		"    parameters:\n"
+		"      name: {type: string, required: true, from: [pod, statefulset, name]}\n"
+		"      type: {type: string, required: true, choice: [pod, statefulset], rule: the "
+		"kind of "
+		"the label that gave the name}\n";
+	SCOPE(mem);
+	struct catalogue *c = NULL;
+	json_t *out = NULL;
+
+	(void)state;
+	if (parse(mem, TEXT, &c) != OK)
+		fail_msg("%s", status_message());
+	const struct function *f = &c->functions[0];
+	assert_string_equal(f->undo, "workload-restart once more");
+	assert_string_equal(function_parameter(f, "type")->kind_rule, "name");
+	json_t *labels = mem_own(mem, json_pack("{s:s}", "statefulset", "db"));
+	assert_int_equal(function_parameters(mem, f, NULL, labels, NULL, &out), OK);
+	assert_string_equal(json_text(mem, out), "{\"name\":\"db\",\"type\":\"statefulset\"}");
+	/* "name" is no kind, and nothing else says which */
+	labels = mem_own(mem, json_pack("{s:s}", "name", "db"));
+	assert_int_equal(function_parameters(mem, f, NULL, labels, NULL, &out), E_INVALID);
+	assert_non_null(strstr(status_message(), "parameter type is missing"));
+}
+
+static void a_name_is_a_dns_subdomain(void **state)
+{
+	static const char *const BAD[] = {"a..b", "a.-b", "a-.b", ".a",	 "a.", "a-",	  "A",
+					  "a_b",  "a/b",  "a b",  "a\n", "-",  "\xc3\xa9"};
+	SCOPE(mem);
+	struct catalogue *c = NULL;
+	json_t *out = NULL;
+
+	(void)state;
+	assert_int_equal(
+		parse(mem,
+		      "functions:\n  - name: a\n    parameters:\n      node: {format: name, "
+		      "from: [node]}\n",
+		      &c),
+		OK);
+	json_t *labels = mem_own(mem, json_pack("{s:s}", "node", "n-1.rack2.lab"));
+	assert_int_equal(function_parameters(mem, c->functions, NULL, labels, NULL, &out), OK);
+	for (size_t n = 0; n < sizeof(BAD) / sizeof(BAD[0]); n++) {
+		labels = mem_own(mem, json_pack("{s:s}", "node", BAD[n]));
+		if (function_parameters(mem, c->functions, NULL, labels, NULL, &out) == OK)
+			fail_msg("'%s' passed", BAD[n]);
+	}
 }
 
 static void the_shipped_catalogue_has_the_platforms_functions(void **state)
@@ -117,6 +184,8 @@ int main(void)
 		cmocka_unit_test(what_is_left_out_is_careful),
 		cmocka_unit_test(mistakes_are_named_with_file_line_and_place),
 		cmocka_unit_test(a_default_that_describes_a_value_is_left_to_the_function),
+		cmocka_unit_test(a_catalogue_of_the_plain_form_is_read),
+		cmocka_unit_test(a_name_is_a_dns_subdomain),
 		cmocka_unit_test(the_shipped_catalogue_has_the_platforms_functions),
 	};
 

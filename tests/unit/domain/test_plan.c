@@ -257,6 +257,59 @@ static void no_annotation_is_not_found(void **state)
 	assert_int_equal(choose(mem, pod(), json_pack("{s:s}", "summary", "x"), &p), E_NOTFOUND);
 }
 
+static void a_flux_annotation_that_says_no_steers_nothing(void **state)
+{
+	static const char *const WORDS[] = {"false", "False", "no", "0", ""};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(WORDS) / sizeof(WORDS[0]); n++) {
+		SCOPE(mem);
+		struct plan *p = NULL;
+		assert_int_equal(
+			choose(mem, pod(), json_pack("{s:s}", "flux_reconcile", WORDS[n]), &p),
+			E_NOTFOUND);
+	}
+}
+
+static void a_truthy_flux_annotation_reads_kind_and_namespace_beside_it(void **state)
+{
+	(void)state;
+	accepted(json_pack("{s:s, s:s}", "name", "x", "namespace", "y"),
+		 json_pack("{s:s, s:s, s:s}", "flux_reconcile", "yes", "flux_reconcile_kind",
+			   "HelmRelease", "flux_reconcile_namespace", "y"),
+		 "flux-reconcile-helmrelease", "{\"name\":\"x\",\"namespace\":\"y\"}");
+	refused(json_pack("{s:s, s:s}", "name", "x", "namespace", "y"),
+		json_pack("{s:s, s:s}", "flux_reconcile", "1", "flux_reconcile_namespace", "z"),
+		"none of the alert's labels");
+	refused(json_pack("{s:s}", "name", "x"),
+		json_pack("{s:s, s:s}", "flux_reconcile", "true", "flux_reconcile_kind", "Pod"),
+		"flux_reconcile_kind");
+	refused(json_pack("{s:s, s:s}", "name", "x", "namespace", "y"),
+		json_pack("{s:s}", "flux_reconcile", "kustomization:{{ $labels.name }}:y"),
+		"none of the alert's labels");
+}
+
+static void only_flux_functions_follow_the_label_kind(void **state)
+{
+	(void)state;
+	accepted(json_pack("{s:s, s:s, s:s}", "pod", "web-0", "namespace", "shop", "kind",
+			   "HelmRelease"),
+		 calls("pod-restart", NULL), "pod-restart",
+		 "{\"name\":\"web-0\",\"namespace\":\"shop\",\"type\":\"pod\"}");
+	accepted(json_pack("{s:s, s:s, s:s}", "name", "x", "namespace", "y", "kind", "Bucket"),
+		 calls("flux-reconcile-kustomization", NULL), "flux-reconcile-kustomization",
+		 "{\"name\":\"x\",\"namespace\":\"y\"}");
+}
+
+static void too_long_parameters_are_refused(void **state)
+{
+	SCOPE(mem);
+	char *text = str_fmt(mem, "{\"name\":\"web-0\"%9000s}", "");
+
+	(void)state;
+	refused(pod(), calls("pod-restart", text), "longer than");
+}
+
 static void a_plan_survives_the_store(void **state)
 {
 	SCOPE(mem);
@@ -291,6 +344,10 @@ int main(void)
 		cmocka_unit_test(flux_reconcile_is_split_into_its_three_parts),
 		cmocka_unit_test(the_alerts_kind_chooses_the_flux_function),
 		cmocka_unit_test(no_annotation_is_not_found),
+		cmocka_unit_test(a_flux_annotation_that_says_no_steers_nothing),
+		cmocka_unit_test(a_truthy_flux_annotation_reads_kind_and_namespace_beside_it),
+		cmocka_unit_test(only_flux_functions_follow_the_label_kind),
+		cmocka_unit_test(too_long_parameters_are_refused),
 		cmocka_unit_test(a_plan_survives_the_store),
 	};
 

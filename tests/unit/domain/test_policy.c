@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -87,7 +88,8 @@ static void confidence_has_three_bands(void **state)
 		double confidence;
 		enum decision decision;
 	} CASES[] = {{1.0, DECIDE_AUTO}, {0.70, DECIDE_AUTO},	 {0.6999, DECIDE_ASK},
-		     {0.50, DECIDE_ASK}, {0.4999, DECIDE_NEVER}, {0.0, DECIDE_NEVER}};
+		     {0.50, DECIDE_ASK}, {0.4999, DECIDE_NEVER}, {0.0, DECIDE_NEVER},
+		     {NAN, DECIDE_NEVER}};
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(CASES) / sizeof(CASES[0]); n++) {
@@ -138,6 +140,45 @@ static void nothing_worse_is_ever_more_permissive(void **state)
 	}
 }
 
+static void what_happened_lately_asks_before_the_mode_does(void **state)
+{
+	struct setting s = open_all();
+
+	(void)state;
+	s.policy.mode = MODE_SUPERVISED;
+	s.history.actions_for_alert = 3;
+	assert_int_equal(judged(&s, "something else is wrong"), DECIDE_ASK);
+	s.history = (struct history){.last_call_ms = NOW + 60000}; /* the clock went back */
+	assert_int_equal(judged(&s, "cooldown"), DECIDE_ASK);
+	s.function.disabled = true;
+	assert_int_equal(judged(&s, "forbids"), DECIDE_NEVER);
+}
+
+/* Each counter on its own, and time passing, over every value around its limit. */
+static void decisions_only_tighten_as_counters_rise(void **state)
+{
+	enum decision calls = DECIDE_AUTO, flaps = DECIDE_AUTO, cooling = DECIDE_AUTO;
+
+	(void)state;
+	for (int n = 0; n < 40; n++) {
+		struct setting s = open_all();
+		s.history.calls_last_hour = n;
+		enum decision d = judged(&s, NULL);
+		assert_true(d >= calls && d == (n < 30 ? DECIDE_AUTO : DECIDE_ASK));
+		calls = d;
+		s = open_all();
+		s.history.actions_for_alert = n;
+		d = judged(&s, NULL);
+		assert_true(d >= flaps && d == (n < 3 ? DECIDE_AUTO : DECIDE_ASK));
+		flaps = d;
+		s = open_all();
+		s.history.last_call_ms = NOW - 400000 + n * 10000;
+		d = judged(&s, NULL);
+		assert_true(d >= cooling && d == (n <= 10 ? DECIDE_AUTO : DECIDE_ASK));
+		cooling = d;
+	}
+}
+
 static void the_digest_binds_function_namespace_and_parameters(void **state)
 {
 	SCOPE(mem);
@@ -174,6 +215,8 @@ int main(void)
 		cmocka_unit_test(each_rule_says_why),
 		cmocka_unit_test(confidence_has_three_bands),
 		cmocka_unit_test(nothing_worse_is_ever_more_permissive),
+		cmocka_unit_test(what_happened_lately_asks_before_the_mode_does),
+		cmocka_unit_test(decisions_only_tighten_as_counters_rise),
 		cmocka_unit_test(the_digest_binds_function_namespace_and_parameters),
 		cmocka_unit_test(modes_have_names),
 	};

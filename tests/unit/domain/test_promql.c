@@ -38,6 +38,13 @@ static void the_threshold_is_found(void **state)
 		{"(a + b) > (c + d)", "(a + b)", ">", "(c + d)"},
 		{"x offset 5m > 1", "x offset 5m", ">", "1"},
 		{"-1 > x", "x", "<", "-1"},
+		{"a / on (job) group_left () b <= 0.5", "a / on (job) group_left () b",
+		 "<=", "0.5"},
+		{"# why\nx # which\n>= # how\n2 # end", "x # which", ">=", "2 # end"},
+		{"sum(x) by (and) > 1", "sum(x) by (and)", ">", "1"},
+		{"x @ end() > bool 7", "x @ end()", ">", "7"},
+		{"x{or=\"unless\"} > 60 * 60", "x{or=\"unless\"}", ">", "60 * 60"},
+		{"x[5m:1m] == -Inf", "x[5m:1m]", "==", "-Inf"},
 	};
 
 	(void)state;
@@ -54,10 +61,25 @@ static void the_threshold_is_found(void **state)
 
 static void where_there_is_no_single_threshold_none_is_claimed(void **state)
 {
-	static const char *const EXPRS[] = {
-		"up",	     "",	"a or b > 1", "a > 1 unless b", "absent(up)",
-		"a > 1 > 2", "x{a=\"b", "(a > 1",     "a > 1)",		"a >",
-		"> 1",	     "x =~ 5",	"vector(1)"};
+	static const char *const EXPRS[] = {"up",
+					    "",
+					    "a or b > 1",
+					    "a > 1 unless b",
+					    "absent(up)",
+					    "a > 1 > 2",
+					    "x{a=\"b",
+					    "(a > 1",
+					    "a > 1)",
+					    "a >",
+					    "> 1",
+					    "x =~ 5",
+					    "vector(1)",
+					    "3 <= x < 20",
+					    "x == bool 0 > 0",
+					    "sum by (pod) (x > 3)",
+					    "(a > 1) + (b > 2)",
+					    "a > 1 and b or c",
+					    "x{a=\"> 1\"}"};
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(EXPRS) / sizeof(EXPRS[0]); n++) {

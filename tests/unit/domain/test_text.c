@@ -241,9 +241,9 @@ static void hostile_repetition_costs_linear_time(void **state)
 		int64_t took = clock_monotonic() - start;
 		/* quadratic code would need minutes; the margin is for sanitizers on a busy machine
 		 */
-		if (took > 2000)
+		if (took > 20000)
 			print_message("'%s' took %lld ms\n", PIECES[i], (long long)took);
-		assert_true(took <= 2000);
+		assert_true(took <= 20000);
 	}
 }
 
