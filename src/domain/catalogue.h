@@ -72,8 +72,8 @@ const struct parameter *function_parameter(const struct function *f, const char 
 /* Checks and completes parameters for one alert (SHARED.6, P23, P24, P47), as an object with every
  * parameter of the call in its declared type:
  * - `given` (may be NULL) are values from lambda_parameters: unknown keys are refused; "3" fits an
- *   integer; what has `from` must equal the value of one of those labels of this alert, or the
- *   declared default (label values can inject JSON keys);
+ *   integer; a string that has `from` must equal the value of one of those labels of this alert, or
+ *   the declared default (label values can inject JSON keys); numbers are held by their bounds;
  * - missing ones are filled from labels (first of `from` that is present and not empty), then from
  *   the default; a choice with kind_rule takes the kind of the label that gave the other value;
  * - a required parameter that nothing provides, an empty string, a leading '-', control characters,
