@@ -88,7 +88,8 @@ static enum status to_number(void *mem, number_fn *parse, const char *allowed, c
 			     long long *out)
 {
 	const char *dots = strstr(allowed, "..");
-	long long least, most;
+	long long least = 0;
+	long long most = 0;
 
 	TRY(parse(text, out));
 	TRY(parse(str_ndup(mem, allowed, (size_t)(dots - allowed)), &least));
