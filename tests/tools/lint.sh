@@ -35,6 +35,6 @@ printf '%s\n' "${code[@]}" | xargs -P 2 -n 8 clang-tidy -p build --quiet 2>/dev/
 say $? "clang-tidy"
 rm -f /tmp/tidy.$$
 
-shellcheck tests/run.sh tests/tools/*.sh fuzz/*.sh .ci/run
+shellcheck tests/run.sh tests/python.sh tests/tools/*.sh fuzz/*.sh .ci/run
 say $? "shellcheck"
 exit $bad
