@@ -86,7 +86,7 @@ eventually() {
 	run -1 "$AGENT_SRE" show INC-99
 	says "there is no incident INC-99"
 	run -1 "$AGENT_SRE" reject INC-99
-	says "INC-99: "
+	says "there is no incident INC-99"
 	run -1 "$AGENT_SRE" approve INC-1
 	says "INC-1 waits for no approval"
 	echo '{"specversion": "1.0", "type": "x", "source": "test"}' >event.json
