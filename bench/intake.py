@@ -151,7 +151,7 @@ def main():
     with tempfile.TemporaryDirectory() as d:
         disk = fsync_ms(d)
     say("# Intake beside Alertmanager\n")
-    say(f"`make bench`: wrk (1 thread) on the same {cores} cores, {o.seconds} s each, servers one after the other. Alertmanager {am_version} keeps alerts in")
+    say(f"`make bench`: wrk (1 thread) on the same {cores} cores, release build, {o.seconds} s each, servers one after the other. Alertmanager {am_version} keeps alerts in")
     say(f"memory; agent-sre answers after fsync (one fdatasync of 4 KiB here: median {disk:.2f} ms). {platform.machine()}, Linux {platform.release().split('-')[0]}.\n")
     say("| load | connections | alerts per request | Alertmanager req/s | p50 / p99 ms | agent-sre req/s | p50 / p99 ms | ratio |")
     say("|---|---|---|---|---|---|---|---|")

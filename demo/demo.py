@@ -4,6 +4,7 @@ closed, and every step was seen."""
 import argparse
 import datetime
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -96,6 +97,7 @@ def main():
     parser.add_argument("--agent", required=True)
     parser.add_argument("--stay", action="store_true", help="leave everything running")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started is ended
     title("Starting Prometheus, Alertmanager, a shop, its function host and agent-sre on loopback")
     stack = Stack(options.agent)
     try:

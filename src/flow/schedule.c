@@ -407,11 +407,12 @@ static void *dispatch(void *arg)
 /* --- life
  * --------------------------------------------------------------------------------------------- */
 
-/* Slow functions and slow peers must not take every worker; at least one each. */
+/* Slow functions and slow peers must not take every worker. Quick steps wait for nothing but the
+ * disk, where more of them only get into each other's way. At least one each. */
 static void share_out(struct schedule *s, int workers)
 {
 	static const int PERCENT[WORK_CLASS_COUNT] = {
-		[WORK_QUICK] = 100, [WORK_QUERY] = 25, [WORK_CALL] = 60, [WORK_TICKET] = 25};
+		[WORK_QUICK] = 5, [WORK_QUERY] = 25, [WORK_CALL] = 60, [WORK_TICKET] = 25};
 
 	for (int c = 0; c < WORK_CLASS_COUNT; c++) {
 		int share = workers * PERCENT[c] / 100;

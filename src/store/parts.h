@@ -7,7 +7,8 @@
 #include "store/store.h"
 #include "store/writer.h"
 
-enum { READERS_KEPT = 8 };
+/* as many as steps usually read at once: opening a connection costs more than all it is used for */
+enum { READERS_KEPT = 64 };
 
 struct store {
 	const char *path;
