@@ -76,6 +76,20 @@ int64_t clock_monotonic(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+struct timespec clock_deadline(int64_t in_ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += in_ms / 1000;
+	t.tv_nsec += in_ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. */
 static int64_t days_of(int64_t year, int month, int day)
 {

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/status.h"
 
@@ -18,6 +19,9 @@ NODISCARD enum status clock_init(void);
 int64_t clock_now(void);       /* wall clock (or the test's), ms since the epoch */
 int64_t clock_monotonic(void); /* ms, for measuring durations; never faked */
 bool clock_is_fake(void);
+
+/* The moment in_ms from now on the monotonic clock, for timed waits on conditions that use CLOCK_MONOTONIC. */
+struct timespec clock_deadline(int64_t in_ms);
 
 /* RFC 3339. Parsing accepts 0 to 9 fractional digits and any offset; E_INVALID otherwise.
  * Alertmanager's zero time 0001-01-01T00:00:00Z reads as 0 (SHARED.4). */

@@ -27,9 +27,6 @@ int command_misused(const struct invocation *i, const char *what)
 	return EXIT_USAGE;
 }
 
-/* --- help
- * --------------------------------------------------------------------------------------------- */
-
 static void print_options(const struct command *c)
 {
 	for (int n = 0; c->options[n].name != NULL; n++) {
@@ -62,9 +59,6 @@ void command_help(const struct command *c)
 	       *c->operands == '\0' ? "" : " ", c->operands, c->description);
 	print_options(c);
 }
-
-/* --- parsing
- * ---------------------------------------------------------------------------------------------- */
 
 static int find_option(const struct command *c, const char *name, size_t n)
 {

@@ -24,9 +24,6 @@ static const struct option_info OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
-/* --- shared small things
- * ------------------------------------------------------------------------------ */
-
 static bool is_colourful(void)
 {
 	return isatty(STDOUT_FILENO) && str_empty(getenv("NO_COLOR"));
@@ -104,9 +101,6 @@ void show_clean(void *mem, json_t *answer)
 	json_object_foreach (answer, key, value)
 		show_clean(mem, value);
 }
-
-/* --- one incident
- * ------------------------------------------------------------------------------------------ */
 
 static void line(const char *name, const char *value)
 {

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -121,24 +120,10 @@ void otlp_span(const struct span *s, void *arg)
 	}
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
-
 /* Waits at most `ms`; true when stopping. */
 static bool pause_for(struct otlp *o, int64_t ms, size_t enough)
 {
-	struct timespec until = in_ms(ms);
+	struct timespec until = clock_deadline(ms);
 
 	pthread_mutex_lock(&o->lock);
 	while (!o->stopping && o->count < enough &&

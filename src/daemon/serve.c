@@ -44,9 +44,6 @@ struct service {
 	struct http_server *server;
 };
 
-/* --- routes -------------------------------------------------------------------------------------
- */
-
 static bool token_fits(const char *have, const char *want)
 {
 	return !str_empty(want) && str_eq_secret(have, want);
@@ -156,9 +153,6 @@ static void refused(struct http_exchange *x, int code, const char *why, void *ar
 	else
 		receive_refused(x, code, why, s->store);
 }
-
-/* --- start and stop
- * ------------------------------------------------------------------------------- */
 
 static enum status read_pem(void *mem, const char *path, const char **out)
 {

@@ -59,9 +59,6 @@ const char *event_mode_name(enum event_mode m)
 	return NAMES[m];
 }
 
-/* --- header values -------------------------------------------------------------------------------
- */
-
 static bool is_utf8(const char *s)
 {
 	json_t *probe = json_string(s);
@@ -130,9 +127,6 @@ char *event_header_encode(void *mem, const char *value)
 	}
 	return out;
 }
-
-/* --- drafts
- * ---------------------------------------------------------------------------------------- */
 
 static enum status header_attribute(void *mem, const struct event_request *r, const char *name,
 				    const char **out)
@@ -232,9 +226,6 @@ static enum status draft_from_member(void *mem, const json_t *member, struct dra
 		TRY(member_attribute(member, ATTRIBUTE_TABLE[n].name, slot(d, n)));
 	return member_data(mem, member, &d->data);
 }
-
-/* --- from draft to event
- * ---------------------------------------------------------------------------- */
 
 static enum status check_attribute(const char *name, const char *value)
 {
@@ -365,9 +356,6 @@ static void decode_member(void *mem, const struct source *from, enum status draf
 	}
 }
 
-/* --- modes
- * -------------------------------------------------------------------------------------------- */
-
 static bool media_type_is(const char *content_type, const char *name)
 {
 	size_t n = strlen(name);
@@ -478,9 +466,6 @@ enum status event_decode(void *mem, const struct event_request *r, struct event_
 	}
 	return decode_binary(mem, r, out);
 }
-
-/* --- Alertmanager
- * ---------------------------------------------------------------------------------------- */
 
 static void webhook_member(void *mem, const struct event_request *r, const struct webhook *w,
 			   size_t n, const char *source, struct event_member *m)

@@ -12,7 +12,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -67,8 +66,6 @@ struct schedule {
 	bool stopping;
 };
 
-/* --- lines: first in, first out --------------------------------------------------------------- */
-
 static void line_init(struct line *l)
 {
 	l->first = NULL;
@@ -93,9 +90,6 @@ static struct entry *line_take(struct line *l)
 		l->last = &l->first;
 	return e;
 }
-
-/* --- heap by due time --------------------------------------------------------------------------
- */
 
 static void heap_place(struct schedule *s, size_t at, struct entry *e)
 {
@@ -151,9 +145,6 @@ static void heap_remove(struct schedule *s, struct entry *e)
 	sift_down(s, at);
 	sift_up(s, last->heap_index);
 }
-
-/* --- entries by (incident, lane) ----------------------------------------------------------------
- */
 
 static struct entry **bucket(struct schedule *s, int64_t incident, enum lane lane)
 {
@@ -214,9 +205,6 @@ static void forget(struct schedule *s, struct entry *e)
 	s->entry_count--;
 	metric_set(M_JOBS_WAITING, (double)s->entry_count);
 }
-
-/* --- who works -----------------------------------------------------------------------------------
- */
 
 static void *work(void *arg);
 
@@ -355,23 +343,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* --- what time brings
- * ------------------------------------------------------------------------------ */
-
-static struct timespec in_ms(int64_t ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
-
 static void wait_for_next(struct schedule *s)
 {
 	int64_t pause = IDLE_TICK_MS;
@@ -382,7 +353,7 @@ static void wait_for_next(struct schedule *s)
 		pause = FAKE_CLOCK_TICK_MS;
 	if (pause < 1)
 		pause = 1;
-	struct timespec until = in_ms(pause);
+	struct timespec until = clock_deadline(pause);
 	pthread_cond_timedwait(&s->due_changed, &s->lock, &until);
 }
 
@@ -403,9 +374,6 @@ static void *dispatch(void *arg)
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
-
-/* --- life
- * --------------------------------------------------------------------------------------------- */
 
 /* Slow functions and slow peers must not take every worker. Quick steps wait for nothing but the
  * disk, where more of them only get into each other's way. At least one each. */
@@ -460,7 +428,7 @@ enum status schedule_start(void *mem, struct flow *flow, int max_workers, struct
 
 static void drain(struct schedule *s, int64_t drain_ms)
 {
-	struct timespec until = in_ms(drain_ms);
+	struct timespec until = clock_deadline(drain_ms);
 
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;

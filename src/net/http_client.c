@@ -37,9 +37,6 @@ struct http_client {
 	atomic_bool stopping;
 };
 
-/* --- pool
- * --------------------------------------------------------------------------------------------- */
-
 static void free_lines(struct line *l)
 {
 	for (struct line *next; l != NULL; l = next) {
@@ -113,9 +110,6 @@ static void give_line(struct http_client *c, struct line *l)
 	if (!keep)
 		free_lines(l);
 }
-
-/* --- one exchange
- * ---------------------------------------------------------------------------------------- */
 
 struct exchange {
 	void *mem;

@@ -79,9 +79,6 @@ struct http_exchange {
 	char address[INET6_ADDRSTRLEN];
 };
 
-/* --- connections
- * ----------------------------------------------------------------------------------------- */
-
 static void connection_begins(struct http_server *s, struct MHD_Connection *mhd, void **context)
 {
 	const union MHD_ConnectionInfo *info =
@@ -153,16 +150,10 @@ static void cut_slow(struct http_server *s)
 static void *reap(void *arg)
 {
 	struct http_server *s = arg;
-	struct timespec until;
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping) {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += REAPER_TICK_MS * 1000000L;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000L;
-		}
+		struct timespec until = clock_deadline(REAPER_TICK_MS);
 		pthread_cond_timedwait(&s->tick, &s->lock, &until);
 		cut_slow(s);
 	}
@@ -174,10 +165,6 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 {
 	return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
-
-/* --- requests
- * ------------------------------------------------------------------------------------------------
- */
 
 /* As soon as the first line of a request is here. */
 static void *notice_request(void *arg, const char *uri, struct MHD_Connection *mhd)
@@ -446,10 +433,6 @@ static void notify_completed(void *arg, struct MHD_Connection *mhd, void **conte
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------------
- */
-
 static enum status resolve(void *mem, const struct http_server_options *o, struct addrinfo **out)
 {
 	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE,
@@ -539,14 +522,11 @@ unsigned short http_server_port(const struct http_server *s)
 
 static void wait_for_answers(struct http_server *s)
 {
-	struct timespec until;
-
 	pthread_mutex_lock(&s->lock);
 	s->closing = true;
 	while (s->kept > 0)
 		pthread_cond_wait(&s->changed, &s->lock);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FLUSH_MS / 1000;
+	struct timespec until = clock_deadline(FLUSH_MS);
 	/* a client that has sent half a request, or does not read its answer, is not waited for
 	 * longer */
 	while (s->exchanges > 0 && pthread_cond_timedwait(&s->changed, &s->lock, &until) == 0)
@@ -573,10 +553,6 @@ void http_server_stop(struct http_server *s)
 	pthread_cond_destroy(&s->changed);
 	pthread_cond_destroy(&s->tick);
 }
-
-/* --- what handlers see
- * --------------------------------------------------------------------------------------------------
- */
 
 const char *http_method(const struct http_exchange *x)
 {

@@ -97,10 +97,6 @@ static enum status put_episode(struct database *db, const struct alert *a, int64
 			    "siiii", a->fingerprint, a->starts_ms, incident, ends_ms, now_ms);
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------------------
- */
-
 static enum status insert_incident(void *mem, struct database *db, const struct event *e,
 				   int64_t previous, int64_t ends_ms, int64_t now_ms, int64_t *id)
 {
@@ -173,10 +169,6 @@ static enum status admit_firing(struct database *db, struct writer *w, const str
 	return repeat(db, a, k.incident, true, now_ms, r);
 }
 
-/* --- ending
- * ------------------------------------------------------------------------------------------------------
- */
-
 static enum status resolve(struct database *db, struct writer *w, const struct event *e,
 			   int64_t incident, int64_t now_ms, struct admit_result *r)
 {
@@ -231,10 +223,6 @@ static enum status admit_resolved(struct database *db, struct writer *w, const s
 	r->outcome = ADMIT_ORPHAN;
 	return OK;
 }
-
-/* --- one admission
- * --------------------------------------------------------------------------------------------------
- */
 
 static enum status find_duplicate(void *mem, struct database *db, const struct event *e,
 				  struct admit_result *r, bool *found)

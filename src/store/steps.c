@@ -8,10 +8,6 @@
 
 enum { HOUR_MS = 3600000 };
 
-/* --- jobs
- * ---------------------------------------------------------------------------------------------------
- */
-
 static enum status read_job(struct database *db, int64_t incident, struct job *out)
 {
 	sqlite3_stmt *row = NULL;
@@ -38,9 +34,6 @@ enum status store_job(struct store *s, int64_t incident, struct job *out)
 	reader_give(s, db);
 	return status;
 }
-
-/* --- one step's commit
- * ---------------------------------------------------------------------------------------- */
 
 struct committing {
 	struct write op;
@@ -148,10 +141,6 @@ enum status store_commit_step(struct store *s, const struct step_commit *c, int6
 	return OK;
 }
 
-/* --- decisions
- * ----------------------------------------------------------------------------------------------------
- */
-
 struct deciding {
 	struct write op;
 	int64_t incident, now_ms;
@@ -221,10 +210,6 @@ enum status store_decide(struct store *s, int64_t incident, const char *digest, 
 
 	return writer_await(s->writer, &d.op);
 }
-
-/* --- history
- * -------------------------------------------------------------------------------------------------------
- */
 
 static enum status count_calls(struct database *db, const char *function, const char *target,
 			       const char *fingerprint, int64_t since, struct history *out)

@@ -199,9 +199,6 @@ enum status store_counts(struct store *s, struct store_counts *out)
 	return status;
 }
 
-/* --- retention
- * ------------------------------------------------------------------------------------------- */
-
 struct expiry {
 	struct write op;
 	int64_t older_than_ms;

@@ -34,7 +34,7 @@ void store_close(struct store *s);
 /* OK while the last transaction succeeded; else the status and message of its failure. */
 NODISCARD enum status store_health(struct store *s);
 
-/* --- work that is due ------------------------------------------------------------------------ */
+/* Work that is due. */
 
 /* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. */
 enum lane { LANE_FLOW, LANE_TICKET };
@@ -48,7 +48,7 @@ void store_on_due(struct store *s, store_due_fn *due, void *arg);
 /* Calls `due` for every job and every ticket lane with waiting operations: once, at start. */
 NODISCARD enum status store_each_due(struct store *s, store_due_fn *due, void *arg);
 
-/* --- intake ---------------------------------------------------------------------------------- */
+/* Intake. */
 
 enum admit_outcome {
 	ADMIT_OPENED,    /* a new incident */
@@ -87,7 +87,7 @@ NODISCARD enum status store_admit(struct store *s, struct admission *a);
  * incident?, state?}. E_NOTFOUND. */
 NODISCARD enum status store_event(void *mem, struct store *s, const char *source, const char *id, json_t **out);
 
-/* --- incidents and their steps ---------------------------------------------------------------- */
+/* Incidents and their steps. */
 
 NODISCARD enum status store_incident(void *mem, struct store *s, int64_t id, struct incident **out);
 
@@ -172,7 +172,7 @@ NODISCARD enum status store_history(struct store *s, const char *function, const
 /* True while an older incident of the same fingerprint has not been closed. */
 NODISCARD enum status store_has_open_predecessor(struct store *s, int64_t incident, bool *out);
 
-/* --- the ticket lane --------------------------------------------------------------------------- */
+/* The ticket lane. */
 
 struct ticket_work {
 	struct ticket_op op;
@@ -195,7 +195,7 @@ NODISCARD enum status store_ticket_retry(struct store *s, int64_t incident, int6
 NODISCARD enum status store_ticket_bury(struct store *s, int64_t incident, int64_t seq, const char *error,
 					int64_t now_ms);
 
-/* --- the embedded tracker ---------------------------------------------------------------------- */
+/* The embedded tracker. */
 
 /* Carries out one operation; a known uuid changes nothing. `ref` is the ticket (CREATE: ignored);
  * `*out` is set after CREATE, under mem. Keys are "<team>-<number>", URLs "<base_url>/tickets/<key>". */
@@ -206,7 +206,7 @@ NODISCARD enum status store_tracker_apply(void *mem, struct store *s, const stru
  * kind, body}]}. E_NOTFOUND. */
 NODISCARD enum status store_tracker_ticket(void *mem, struct store *s, const char *key, json_t **out);
 
-/* --- dead letters ------------------------------------------------------------------------------ */
+/* Dead letters. */
 
 /* Asynchronous; `done` (may be NULL) is called on the writer thread with OK once durable. Copies
  * what it needs. E_RATE when the waiting room is full. */
@@ -215,7 +215,7 @@ NODISCARD enum status store_bury(struct store *s, const struct dead_letter *d,
 /* Newest first, as names.md section 3 names the members, without the body. */
 NODISCARD enum status store_dead_letters(void *mem, struct store *s, size_t limit, json_t **out);
 
-/* --- numbers ------------------------------------------------------------------------------------ */
+/* Numbers. */
 
 struct store_counts {
 	int64_t incidents[INCIDENT_STATE_COUNT]; /* CLOSED is not counted and stays 0 */

@@ -51,9 +51,6 @@ void writer_due(struct writer *w, int64_t incident, enum lane lane, int64_t due_
 	w->dues[w->due_count++] = (struct due){incident, due_ms, lane};
 }
 
-/* --- crash points, for tests
- * ------------------------------------------------------------------------ */
-
 #ifdef AGENT_SRE_TESTING
 static void crash_point(void)
 {
@@ -78,9 +75,6 @@ static void crash_point(void)
 {
 }
 #endif
-
-/* --- one group
- * ------------------------------------------------------------------------------------------ */
 
 static void note_failure(struct write *op, enum status s)
 {
@@ -170,9 +164,6 @@ static void report(struct writer *w, struct write *group)
 		op->settled(op, op->status, op->message);
 	}
 }
-
-/* --- the thread
- * ------------------------------------------------------------------------------------------- */
 
 static struct write *take_group(struct writer *w, size_t *count)
 {

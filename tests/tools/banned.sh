@@ -24,6 +24,7 @@ check "the clock is asked in one place" '\btime\((NULL|&|0)' '^$'
 check "no exit outside main" '\b(exit|_exit|quick_exit)\(' '^\./store/writer\.c.*137'
 check "no variable-length stack" '\balloca\(' '^$'
 check "failures are born in status.c only" 'return E_[A-Z]+;' '^\./(base/status|net/http_client)\.c'
+check "no banners" '^/\* -{3}' '^$'
 check "nothing is left unfinished" '\b(TODO|FIXME|XXX|HACK)\b' '^$'
 echo "1..$n"
 exit $bad

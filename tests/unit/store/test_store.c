@@ -17,9 +17,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* --- steps
- * -------------------------------------------------------------------------------------------- */
-
 static struct step_commit commit_of(const struct incident *i)
 {
 	return (struct step_commit){.after = i,
@@ -154,9 +151,6 @@ static void calls_are_counted_for_limits(void **state)
 	assert_int_equal(h.calls_last_hour, 0);
 }
 
-/* --- tickets
- * -------------------------------------------------------------------------------------------- */
-
 static void add_ops(struct fixture *f)
 {
 	int64_t due = 0;
@@ -260,9 +254,6 @@ static void the_embedded_tracker_does_nothing_twice(void **state)
 	assert_int_equal(store_tracker_ticket(f->mem, f->store, "OPS-2", &t), E_NOTFOUND);
 }
 
-/* --- trouble
- * ---------------------------------------------------------------------------------------------- */
-
 static void the_directory_belongs_to_one(void **state)
 {
 	struct fixture *f = *state;
@@ -324,9 +315,6 @@ static void a_disk_that_takes_no_more_acknowledges_nothing_and_recovers(void **s
 	fixture_reopen(f);
 	assert_non_null(fixture_incident(f, 1));
 }
-
-/* --- many at once
- * ------------------------------------------------------------------------------------------- */
 
 struct sender {
 	struct fixture *f;
