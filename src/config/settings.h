@@ -63,7 +63,6 @@
 	S(linear_url, URL, "linear.url", "LINEAR_URL", "https://api.linear.app/graphql", "http(s) URL", "the GraphQL endpoint") \
 	S(linear_timeout, DURATION, "linear.timeout", "", "30s", "100ms..5m", "of one request") \
 	S(on_call, STRING, "ticket.on_call", "AGENT_SRE_ON_CALL", "", "an e-mail address", "who gets the tickets; empty = unassigned") \
-	S(slo_dashboard, URL, "slo.dashboard", "AGENT_SRE_SLO_DASHBOARD", "https://grafana.example.com/d/", "http(s) URL", "dashboards of SLOs: slo-<name> is appended") \
 	S(workers, INTEGER, "workers", "", "640", "1..4096", "steps that may run at once; threads start on demand") \
 	S(drain, DURATION, "drain", "", "20s", "0ms..10m", "how long a stopping agent waits for running steps before it cancels their calls") \
 	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events, closed incidents and dead letters are kept") \
