@@ -93,7 +93,19 @@ static const char VERSION_1[] =
 	" state TEXT NOT NULL DEFAULT 'pending', body TEXT) STRICT;"
 	"CREATE INDEX dead_letter_by_time ON dead_letter(failed_ms);";
 
-static const char *const MIGRATIONS[] = {VERSION_1};
+/* event schemas that were added at run time */
+static const char VERSION_2[] = "";
+
+/* dead letters: sealed originals, groups, replays, archive */
+static const char VERSION_3[] = "";
+
+/* keys, lanes and the position of the intake log */
+static const char VERSION_4[] = "";
+
+/* partitions of peers, past and present */
+static const char VERSION_5[] = "";
+
+static const char *const MIGRATIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
 
 enum {
 	NEWEST = sizeof(MIGRATIONS) / sizeof(MIGRATIONS[0]),
