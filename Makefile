@@ -3,7 +3,7 @@ BUILD ?= build
 PACKAGES = $(shell sed 's/\#.*//' packages.txt)
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup build test demo run bench lint fuzz clean
+.PHONY: setup build test demo run bench lint fuzz torture clean
 
 # Installs what is missing (Debian), nothing else.
 setup:
@@ -30,6 +30,13 @@ test: setup
 # Beside Alertmanager, in the same run; writes bench/results.md.
 bench: build
 	@python3 bench/intake.py --agent $(BUILD)/agent-sre
+
+build/venv/bin/python:
+	@/usr/bin/python3 -m venv build/venv && build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+
+# 1000 times kill -9 at random moments under load: nothing lost, nothing twice. The rest of the words: torture.py --help
+torture: build | build/venv/bin/python
+	@tests/python.sh tests/torture/torture.py --agent $(BUILD)/agent-sre --kills $(or $(KILLS),1000) --verbose
 
 lint: setup
 	@tests/tools/lint.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, over four builds; the last line is "N passed, N failed[, N skipped]".
-#   release     what ships: unit tests, end-to-end tests with real Prometheus and Alertmanager
+#   release     what ships: unit tests, end-to-end tests with real Prometheus and Alertmanager, 70 kills under load
 #   asan        AddressSanitizer + UBSan, fake clock, crash points: unit, corpus, command line, scenarios
 #   tsan        ThreadSanitizer: unit tests, scenarios of flow and intake
 #   clang       compiles without a warning; unit tests
@@ -55,7 +55,8 @@ part() {
 	case $1 in
 	release)
 		configure build --buildtype=release || return 1
-		run "release build: unit, contract, end to end" build --suite unit --suite contract --suite e2e
+		run "release build: unit, contract, end to end, torture" build \
+			--suite unit --suite contract --suite e2e --suite model --suite torture
 		;;
 	asan)
 		configure build-asan -Dtesting=true -Db_sanitize=address,undefined -Db_lundef=false || return 1

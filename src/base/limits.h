@@ -20,5 +20,7 @@ enum {
 	LIMIT_TITLE_POINTS = 200,              /* ticket title, code points */
 	LIMIT_TICKET_TEXT_POINTS = 4000,       /* one annotation or message on a ticket */
 	LIMIT_PAUSE_MS = 3600 * 1000,          /* longest pause that a peer can ask for */
+	LIMIT_DEAD_LETTER_BYTES = 64 * 1024 * 1024, /* of one kept body: as intake.max_body at most */
+	LIMIT_BROKER_BODY_BYTES = 16 * 1024 * 1024, /* of one message; of a longer one only the head is kept */
 	LIMIT_DEAD_LETTER_HEAD_BYTES = 4096,   /* what is kept of an oversize body (DEC-23) */
 };

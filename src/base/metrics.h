@@ -29,6 +29,10 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \
 	M(DLQ_EVENTS, COUNTER, "dlq_events_total", "reason,category", "Dead letters written.") \
 	M(DLQ_SIZE, GAUGE, "dlq_size", "", "Dead letters that wait for a person.") \
+	M(DLQ_OLDEST_AGE, GAUGE, "dlq_oldest_age_seconds", "", "Age of the oldest dead letter that waits.") \
+	M(DLQ_CAPTURE, HISTOGRAM, "dlq_capture_seconds", "", "From the failure to its durable dead letter.") \
+	M(DLQ_REPLAY, COUNTER, "dlq_replay_total", "outcome", "Replays: success, failure, refused.") \
+	M(DLQ_ARCHIVED, COUNTER, "dlq_archived_total", "", "Dead letters moved to the archive.") \
 	M(INCIDENTS_ACTIVE, GAUGE, "incidents_active", "state", "Incidents that are not closed.") \
 	M(STEP_SECONDS, HISTOGRAM, "step_duration_seconds", "step,outcome", "One run of one step.") \
 	M(STEP_RETRIES, COUNTER, "step_retries_total", "step,reason", "Steps put back for another try.") \
@@ -52,6 +56,13 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(SPANS_DROPPED, COUNTER, "spans_dropped_total", "", "Trace spans not delivered.") \
 	M(JOBS_WAITING, GAUGE, "jobs", "", "Steps scheduled, due or not.") \
 	M(WORKERS_BUSY, GAUGE, "workers_busy", "", "Workers in a step.") \
+	M(SCHEMA_ERRORS, COUNTER, "schema_validation_errors_total", "type,version", \
+	  "Events that no supported schema version and adapter could take in.") \
+	M(SCHEMA_SECONDS, HISTOGRAM, "schema_validation_seconds", "", "One validation against a JSON Schema.") \
+	M(SCHEMA_TRANSFORMS, COUNTER, "schema_transforms_total", "from,to,outcome", \
+	  "Transformations of events: success, failure, missing (no adapter).") \
+	M(SCHEMA_USAGE, COUNTER, "schema_usage_total", "type,version", "Events received, by their schema version.") \
+	M(SCHEMA_DEPRECATED, GAUGE, "schema_deprecated", "type,schema_version", "1 for a deprecated version, else 0.") \
 	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };

@@ -1,7 +1,9 @@
 #include "cli/api.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -63,10 +65,10 @@ static enum status send_request(const struct invocation *i, const struct api_cal
 	char *url = NULL;
 	struct http_header headers[2];
 	size_t count = 0;
-	struct url_pair query[2];
+	struct url_pair query[API_QUERY_MAX];
 	size_t pairs = 0;
 
-	for (int n = 0; n < 2; n++)
+	for (int n = 0; n < API_QUERY_MAX; n++)
 		if (call->query_names[n] != NULL)
 			query[pairs++] =
 				(struct url_pair){call->query_names[n], call->query_values[n]};
@@ -111,4 +113,15 @@ enum status api_request(const struct invocation *i, const struct api_call *call,
 		return failure(E_INVALID, "%s does not answer like an agent", server);
 	*out = body;
 	return OK;
+}
+
+const char *api_user(void *mem)
+{
+	struct passwd entry;
+	struct passwd *found = NULL;
+	char buffer[1024];
+
+	if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) != 0 || found == NULL)
+		return "unknown";
+	return str_dup(mem, entry.pw_name);
 }

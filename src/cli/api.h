@@ -9,11 +9,13 @@
 #define API_OPTIONS \
 	{"server", "URL", "the agent (default $AGENT_SRE_SERVER or http://127.0.0.1:8000)"}
 
+enum { API_QUERY_MAX = 12 };
+
 struct api_call {
 	const char *method;
 	const char *const *path;   /* segments */
-	const char *query_names[2]; /* NULL = none */
-	const char *query_values[2];
+	const char *query_names[API_QUERY_MAX]; /* NULL = none */
+	const char *query_values[API_QUERY_MAX];
 	const char *content_type;
 	const char *body;          /* NULL = none */
 };
@@ -26,3 +28,6 @@ NODISCARD enum status api_request(const struct invocation *i, const struct api_c
 
 /* AGENT_SRE_TOKEN, or what the file AGENT_SRE_TOKEN_FILE holds; NULL or "" when neither is set. */
 NODISCARD enum status api_token(void *mem, const char **out);
+
+/* The login name, for "by". */
+const char *api_user(void *mem);

@@ -1,6 +1,4 @@
-#include <pwd.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -17,21 +15,10 @@ static const struct option_info OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
-static const char *login_name(void *mem)
-{
-	struct passwd entry;
-	struct passwd *found = NULL;
-	char buffer[1024];
-
-	if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) != 0 || found == NULL)
-		return "unknown";
-	return str_dup(mem, entry.pw_name);
-}
-
 static int decide(const struct invocation *i, const char *decision)
 {
 	const char *const path[] = {"approvals", i->operands[0], NULL};
-	const char *by = option_value(i, "by") != NULL ? option_value(i, "by") : login_name(i->mem);
+	const char *by = option_value(i, "by") != NULL ? option_value(i, "by") : api_user(i->mem);
 	const char *digest = option_value(i, "digest");
 	json_t *body = mem_own(i->mem, json_pack("{s:s, s:s}", "decision", decision, "by", by));
 	json_t *reply = NULL;

@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -17,67 +16,11 @@ static const struct option_info OPTIONS[] = {
 	{NULL, NULL, NULL},
 };
 
-static const struct column {
-	const char *title, *key;
-	size_t most; /* code points */
-} COLUMNS[] = {
+static const struct show_column COLUMNS[] = {
 	{"INCIDENT", "id", 12},	      {"STATE", "state", 12},	    {"ALERT", "alertname", 32},
 	{"RESOURCE", "resource", 32}, {"SEVERITY", "severity", 10}, {"FUNCTION", "function", 28},
-	{"TICKET", "ticket", 16},     {"AGE", "received_at", 8},
+	{"TICKET", "ticket", 16},     {"AGE", "received_at", 0},
 };
-
-enum { COLUMN_COUNT = sizeof(COLUMNS) / sizeof(COLUMNS[0]) };
-
-static char *cell(void *mem, const json_t *row, const struct column *c)
-{
-	bool age = str_eq(c->key, "received_at");
-	char *text = age ? show_age(mem, json_str(row, c->key))
-			 : str_cut(mem, show_word(row, c->key), c->most);
-
-	for (char *at = text; *at != '\0'; at++)
-		if (*at == '\n' || *at == '\t')
-			*at = ' ';
-	return text;
-}
-
-static size_t points(const char *text)
-{
-	size_t count = 0;
-
-	for (; *text != '\0'; text++)
-		count += ((unsigned char)*text & 0xc0) != 0x80;
-	return count;
-}
-
-static void print_line(void *mem, const json_t *row, const size_t *widths)
-{
-	for (size_t c = 0; c < COLUMN_COUNT; c++) {
-		const char *text = row == NULL ? COLUMNS[c].title : cell(mem, row, &COLUMNS[c]);
-		const char *colour = row == NULL ? "" : show_colour(text);
-		bool last = c + 1 == COLUMN_COUNT;
-		printf("%s%s%s%*s", colour, text, *colour == '\0' ? "" : show_plain(),
-		       last ? 0 : (int)(widths[c] - points(text)) + 2, "");
-	}
-	printf("\n");
-}
-
-static void print_table(void *mem, const json_t *rows)
-{
-	size_t widths[COLUMN_COUNT];
-	size_t n;
-	json_t *row;
-
-	for (size_t c = 0; c < COLUMN_COUNT; c++) {
-		widths[c] = points(COLUMNS[c].title);
-		json_array_foreach (rows, n, row) {
-			size_t width = points(cell(mem, row, &COLUMNS[c]));
-			widths[c] = width > widths[c] ? width : widths[c];
-		}
-	}
-	print_line(mem, NULL, widths);
-	json_array_foreach (rows, n, row)
-		print_line(mem, row, widths);
-}
 
 static void print_nothing(const char *state)
 {
@@ -114,7 +57,7 @@ static int run(const struct invocation *i)
 		print_nothing(option_value(i, "state"));
 	else {
 		show_clean(i->mem, rows);
-		print_table(i->mem, rows);
+		show_table(i->mem, COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]), rows);
 	}
 	return EXIT_DONE;
 }

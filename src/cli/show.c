@@ -35,7 +35,8 @@ const char *show_colour(const char *word)
 		const char *word, *colour;
 	} COLOURS[] = {{"closed", "\033[32m"},	     {"recovered", "\033[32m"},
 		       {"success", "\033[32m"},	     {"escalated", "\033[31m"},
-		       {"failed", "\033[31m"},	     {"approval", "\033[33m"},
+		       {"failed", "\033[31m"},	     {"resolved", "\033[32m"},
+		       {"pending", "\033[33m"},	     {"approval", "\033[33m"},
 		       {"asked", "\033[33m"},	     {"retry", "\033[33m"},
 		       {"verifying", "\033[36m"},    {"remediating", "\033[36m"},
 		       {"not_recovered", "\033[31m"}};
@@ -73,6 +74,62 @@ const char *show_word(const json_t *row, const char *key)
 {
 	const char *value = json_str(row, key);
 	return str_empty(value) ? "-" : value;
+}
+
+static char *cell(void *mem, const json_t *row, const struct show_column *c)
+{
+	const json_t *value = json_object_get(row, c->key);
+	char *text;
+
+	if (c->most == 0)
+		return show_age(mem, json_string_value(value));
+	if (json_is_integer(value))
+		return str_fmt(mem, "%lld", (long long)json_integer_value(value));
+	text = str_cut(mem, show_word(row, c->key), c->most);
+	for (char *at = text; *at != '\0'; at++)
+		if (*at == '\n' || *at == '\t')
+			*at = ' ';
+	return text;
+}
+
+static size_t points(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text != '\0'; text++)
+		count += ((unsigned char)*text & 0xc0) != 0x80;
+	return count;
+}
+
+static void print_line(void *mem, const struct show_column *columns, size_t count,
+		       const json_t *row, const size_t *widths)
+{
+	for (size_t c = 0; c < count; c++) {
+		const char *text = row == NULL ? columns[c].title : cell(mem, row, &columns[c]);
+		const char *colour = row == NULL ? "" : show_colour(text);
+		bool last = c + 1 == count;
+		printf("%s%s%s%*s", colour, text, *colour == '\0' ? "" : show_plain(),
+		       last ? 0 : (int)(widths[c] - points(text)) + 2, "");
+	}
+	printf("\n");
+}
+
+void show_table(void *mem, const struct show_column *columns, size_t count, const json_t *rows)
+{
+	size_t *widths = NEW_ARRAY(mem, size_t, count);
+	size_t n;
+	json_t *row;
+
+	for (size_t c = 0; c < count; c++) {
+		widths[c] = points(columns[c].title);
+		json_array_foreach (rows, n, row) {
+			size_t width = points(cell(mem, row, &columns[c]));
+			widths[c] = width > widths[c] ? width : widths[c];
+		}
+	}
+	print_line(mem, columns, count, NULL, widths);
+	json_array_foreach (rows, n, row)
+		print_line(mem, columns, count, row, widths);
 }
 
 static char *clean(void *mem, const char *text)

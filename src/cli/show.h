@@ -1,6 +1,7 @@
-/* Small things that `incidents` and `show` print alike. */
+/* Small things that the client commands print alike. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -18,3 +19,11 @@ const char *show_word(const json_t *row, const char *key);
 /* Makes an answer fit for a terminal: alerts are made by others, so control characters other than
  * newline and tab become '?' in every text of it. */
 void show_clean(void *mem, json_t *answer);
+
+struct show_column {
+	const char *title, *key;
+	size_t most; /* code points; 0 = a time, shown as its age */
+};
+
+/* The objects of the array `rows` under their titles, aligned; numbers and strings. */
+void show_table(void *mem, const struct show_column *columns, size_t count, const json_t *rows);

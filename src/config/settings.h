@@ -63,9 +63,17 @@
 	S(linear_url, URL, "linear.url", "LINEAR_URL", "https://api.linear.app/graphql", "http(s) URL", "the GraphQL endpoint") \
 	S(linear_timeout, DURATION, "linear.timeout", "", "30s", "100ms..5m", "of one request") \
 	S(on_call, STRING, "ticket.on_call", "AGENT_SRE_ON_CALL", "", "an e-mail address", "who gets the tickets; empty = unassigned") \
+	S(broker_url, SECRET, "broker.url", "AGENT_SRE_BROKER_URL", "", "amqp(s)://USER:PASSWORD@HOST:PORT/VHOST", "the RabbitMQ whose dead-letter queues are taken in; without it none") \
+	S(broker_queues, LIST, "broker.dead_letter_queues", "AGENT_SRE_BROKER_DEAD_LETTER_QUEUES", "", "names of queues", "they must exist; every message becomes a dead letter here, and is acknowledged when that is on disk") \
+	S(broker_prefetch, INTEGER, "broker.prefetch", "", "200", "1..10000", "messages of one queue that may be under way to the disk") \
 	S(workers, INTEGER, "workers", "", "640", "1..4096", "steps that may run at once; threads start on demand") \
 	S(drain, DURATION, "drain", "", "20s", "0ms..10m", "how long a stopping agent waits for running steps before it cancels their calls") \
-	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events, closed incidents and dead letters are kept") \
+	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events and closed incidents are kept") \
+	S(dlq_retention, DURATION, "dlq.retention", "", "30d", "1h..3650d", "how long dead letters are kept before they go to the archive") \
+	S(dlq_retention_by_type, LIST, "dlq.retention_by_type", "", "", "TYPE=DURATION", "the same for single event types") \
+	S(dlq_max_replays, INTEGER, "dlq.max_replays", "", "5", "1..100", "how often one dead letter may be replayed") \
+	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
+	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
 	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \
 	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \

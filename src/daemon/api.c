@@ -223,20 +223,6 @@ static enum status event(struct http_exchange *x, struct store *store, const cha
 	return OK;
 }
 
-static enum status dead_letters(struct http_exchange *x, struct store *store, const char *rest)
-{
-	const char *limit = http_query(x, "limit");
-	json_t *found = NULL;
-	long long n = 50;
-
-	(void)rest;
-	if (limit != NULL)
-		TRY(str_to_int(limit, 1, 1000, &n));
-	TRY(store_dead_letters(http_mem(x), store, (size_t)n, &found));
-	reply_json(x, 200, json_pack("{s:O}", "dead_letters", found));
-	return OK;
-}
-
 static enum status decide(struct http_exchange *x, struct store *store, const char *rest)
 {
 	size_t bytes;
@@ -272,7 +258,7 @@ struct route {
 
 static const struct route ROUTES[] = {
 	{"GET", "/incidents", list}, {"GET", "/incidents/", one},   {"GET", "/tickets/", ticket},
-	{"GET", "/events/", event},  {"GET", "/dlq", dead_letters}, {"POST", "/approvals/", decide},
+	{"GET", "/events/", event},  {"POST", "/approvals/", decide},
 };
 
 static const struct route *route_of(const char *path)

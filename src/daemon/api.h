@@ -5,7 +5,7 @@
 #include "net/http_server.h"
 #include "store/store.h"
 
-/* GET /incidents, /incidents/{id|latest}, /tickets/{key}, /events/{source}/{id}, /dlq;
+/* GET /incidents, /incidents/{id|latest}, /tickets/{key}, /events/{source}/{id};
  * POST /approvals/{id}. An http_handler_fn; `store` is the struct store. Answers 404 or 405 itself. */
 void api_handle(struct http_exchange *x, void *store);
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "daemon/broker.h"
 #include "daemon/peers.h"
 #include "net/url.h"
 
@@ -155,6 +156,19 @@ static void check_functions(struct examination *e)
 	}
 }
 
+static void check_broker(struct examination *e)
+{
+	const char *said = "";
+
+	if (!broker_is_configured(e->settings)) {
+		find(e, WELL, "broker", "not configured (no broker.url)", "");
+		return;
+	}
+	enum status s = broker_examine(e->mem, e->settings, &said);
+	judge(e, s, "broker", said,
+	      "check broker.url (AGENT_SRE_BROKER_URL) and broker.dead_letter_queues");
+}
+
 static void check_listener(struct examination *e)
 {
 	const struct settings *s = e->settings;
@@ -180,6 +194,7 @@ static void examine(struct examination *e)
 	check_prometheus(e);
 	check_alertmanager(e);
 	check_tracker(e);
+	check_broker(e);
 	check_functions(e);
 }
 

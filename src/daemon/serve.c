@@ -19,7 +19,9 @@
 #include "base/str.h"
 #include "clients/otlp.h"
 #include "daemon/api.h"
+#include "daemon/broker.h"
 #include "daemon/desk.h"
+#include "daemon/dlq.h"
 #include "daemon/listen.h"
 #include "daemon/peers.h"
 #include "daemon/receive.h"
@@ -29,6 +31,8 @@
 enum {
 	API_THREADS = 2,
 	API_WAITING = 64,
+	DLQ_THREADS = 1, /* changes of dead letters follow one another */
+	DLQ_WAITING = 16,
 	DRAIN_MS = 10000,
 	TICK_MS = 60000,
 	EXPIRE_EVERY_TICKS = 10
@@ -41,7 +45,10 @@ struct service {
 	struct schedule *schedule;
 	struct otlp *otlp;
 	struct desk *desk;
+	struct dlq dlq;
+	struct desk *dlq_desk;
 	struct http_server *server;
+	struct broker *broker;
 };
 
 static bool token_fits(const char *have, const char *want)
@@ -75,6 +82,7 @@ static void gauges(struct store *store)
 				   incident_state_name((enum incident_state)state));
 	metric_set(M_TICKET_BACKLOG, (double)c.ticket_ops);
 	metric_set(M_DLQ_SIZE, (double)c.dead_letters);
+	dlq_gauges(store);
 }
 
 static void show_metrics(struct http_exchange *x, const struct service *s)
@@ -100,6 +108,8 @@ static void answer_slow(struct http_exchange *x, void *arg)
 
 	if (str_eq(http_path(x), "/metrics"))
 		show_metrics(x, s);
+	else if (dlq_knows(http_path(x)))
+		dlq_handle(x, (void *)&s->dlq);
 	else
 		api_handle(x, s->store);
 }
@@ -121,6 +131,8 @@ static void answer_inside(struct http_exchange *x, const struct service *s)
 			receive_event(x, s->store);
 		else
 			receive_webhook(x, s->store);
+	} else if (dlq_knows(path)) {
+		desk_submit(dlq_is_slow(x) ? s->dlq_desk : s->desk, x);
 	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
 		desk_submit(s->desk, x);
 	} else {
@@ -179,7 +191,9 @@ static enum status start_http(void *mem, struct service *s)
 	TRY(listen_address(mem, set->listen, &o));
 	TRY(read_pem(mem, set->tls_certificate, &o.tls_certificate));
 	TRY(read_pem(mem, set->tls_key, &o.tls_key));
+	s->dlq = (struct dlq){.store = s->store, .replay = replay_new(mem, s->store)};
 	TRY(desk_open(mem, API_THREADS, API_WAITING, answer_slow, s, &s->desk));
+	TRY(desk_open(mem, DLQ_THREADS, DLQ_WAITING, answer_slow, s, &s->dlq_desk));
 	return http_server_start(mem, &o, answer, refused, s, &s->server);
 }
 
@@ -228,10 +242,26 @@ static enum status start_flow(void *mem, struct service *s)
 	return schedule_start(mem, &s->flow, (int)set->workers, &s->schedule);
 }
 
+static enum status start_broker(void *mem, struct service *s)
+{
+	if (!broker_is_configured(s->settings))
+		return OK;
+	TRY(broker_start(mem, s->settings, s->store, &s->broker));
+	replay_use_broker(s->dlq.replay, s->broker);
+	return OK;
+}
+
 static enum status start(void *mem, struct service *s)
 {
-	const struct store_options o = {.dir = s->settings->data,
-					.queue_limit = (size_t)s->settings->intake_queue};
+	const struct store_options o = {
+		.dir = s->settings->data,
+		.queue_limit = (size_t)s->settings->intake_queue,
+		.encryption_key = s->settings->encryption_key,
+		.previous_key = s->settings->encryption_previous_key,
+		.letter_retention_ms = s->settings->dlq_retention,
+		.letter_retention_by_type = s->settings->dlq_retention_by_type,
+		.letter_replays_max = (int)s->settings->dlq_max_replays,
+	};
 	enum log_level level;
 
 	TRY(log_level_parse(s->settings->log_level, &level));
@@ -239,17 +269,23 @@ static enum status start(void *mem, struct service *s)
 	TRY(store_open(mem, &o, &s->store));
 	TRY(start_flow(mem, s));
 	TRY(start_tracing(mem, s));
-	return start_http(mem, s);
+	TRY(start_http(mem, s));
+	return start_broker(mem, s);
 }
 
 static void stop(struct service *s)
 {
+	if (s->dlq.replay != NULL)
+		replay_cancel(s->dlq.replay);
 	if (s->server != NULL)
 		http_server_stop(s->server);
 	if (s->desk != NULL)
 		desk_close(s->desk);
+	if (s->dlq_desk != NULL)
+		desk_close(s->dlq_desk);
 	if (s->schedule != NULL)
 		schedule_stop(s->schedule, s->settings->drain);
+	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);
 	if (s->store != NULL)
@@ -263,6 +299,7 @@ static void run_until_stopped(struct service *s)
 			continue;
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
 			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
+		dlq_expire(s->store);
 	}
 }
 

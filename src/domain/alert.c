@@ -181,12 +181,22 @@ char *alert_fingerprint(void *mem, const json_t *labels)
 
 char *alert_event_id(void *mem, const char *fingerprint, int64_t starts_ms, enum alert_state state)
 {
-	char *text = str_fmt(mem, "%s/%lld/%s", fingerprint, (long long)starts_ms,
-			     alert_state_name(state));
-	char *id = id_sha256(mem, text, strlen(text));
+	return str_fmt(mem, "%s-%lld-%s", fingerprint, (long long)starts_ms,
+		       alert_state_name(state));
+}
 
-	id[32] = '\0';
-	return id;
+bool alert_event_id_parse(const char *id, char fingerprint[17], int64_t *starts_ms)
+{
+	long long starts;
+	char state[16];
+	int end = 0;
+
+	if (sscanf(id, "%16[0-9a-f]-%lld-%15[a-z]%n", fingerprint, &starts, state, &end) != 3)
+		return false;
+	*starts_ms = starts;
+	return strlen(fingerprint) == 16 && id[end] == '\0' &&
+	       (str_eq(state, alert_state_name(ALERT_FIRING)) ||
+		str_eq(state, alert_state_name(ALERT_RESOLVED)));
 }
 
 const char *alert_resource(const json_t *labels)

@@ -56,8 +56,10 @@ NODISCARD enum status webhook_decode(void *mem, const json_t *body, int64_t rece
  * as 16 hex digits. Alertmanager computes the same. */
 char *alert_fingerprint(void *mem, const json_t *labels);
 
-/* The same repeat has the same id (P27): hex digest of fingerprint, startsAt and status. */
+/* The same repeat has the same id (P27): "<fingerprint>-<startsAt in ms>-<status>". */
 char *alert_event_id(void *mem, const char *fingerprint, int64_t starts_ms, enum alert_state state);
+/* Which episode such an id speaks of; false when it is not one. */
+bool alert_event_id_parse(const char *id, char fingerprint[17], int64_t *starts_ms);
 
 /* First present, non-empty of pod, deployment, statefulset, persistentvolumeclaim, name, instance,
  * node, namespace (WORKFLOW-001.16); NULL when none. Borrowed. */

@@ -28,6 +28,9 @@
 	A(subject, "subject") \
 	A(dataschema, "dataschema") \
 	A(correlationid, "correlationid") \
+	A(idempotencykey, "idempotencykey") \
+	A(partitionkey, "partitionkey") \
+	A(sequence, "sequence") \
 	A(traceparent, "traceparent")
 
 struct draft {
@@ -155,6 +158,18 @@ static enum status draft_from_headers(void *mem, const struct event_request *r, 
 	return OK;
 }
 
+/* Some senders write the sequence as a number. */
+static const char *sequence_of(void *mem, const char *attribute, const json_t *data)
+{
+	const json_t *value = json_object_get(data, "eventSequence");
+
+	if (!str_empty(attribute))
+		return str_dup(mem, attribute);
+	if (json_is_integer(value))
+		return str_fmt(mem, "%lld", (long long)json_integer_value(value));
+	return json_is_string(value) ? str_dup(mem, json_string_value(value)) : "";
+}
+
 static enum status member_attribute(const json_t *member, const char *name, const char **out)
 {
 	const json_t *value = json_object_get(member, name);
@@ -240,6 +255,31 @@ static enum status check_attribute(const char *name, const char *value)
 	return OK;
 }
 
+/* SRE-011.5: nothing that means something to a shell, a template, SQL or HTML. */
+static enum status check_key(const char *name, const char *value)
+{
+	static const char *const TRICKS[] = {"../", "--", "/*", "${", "{{", "$("};
+
+	TRY(check_attribute(name, value));
+	if (strpbrk(value, "'\"`;<>\\{}|") != NULL)
+		return failure(E_INVALID, "%s holds a character that no key needs", name);
+	for (size_t n = 0; n < sizeof(TRICKS) / sizeof(TRICKS[0]); n++)
+		if (strstr(value, TRICKS[n]) != NULL)
+			return failure(E_INVALID, "%s holds \"%s\", which no key needs", name,
+				       TRICKS[n]);
+	return OK;
+}
+
+static enum status check_keys(const struct draft *d)
+{
+	TRY(check_key("id", d->id));
+	if (!str_empty(d->idempotencykey))
+		TRY(check_key("idempotencykey", d->idempotencykey));
+	if (!str_empty(d->partitionkey))
+		TRY(check_key("partitionkey", d->partitionkey));
+	return OK;
+}
+
 static enum status check_envelope(const struct draft *d)
 {
 	TRY(check_attribute("specversion", d->specversion));
@@ -281,40 +321,81 @@ static const char *correlation_of(void *mem, const char *header, const struct dr
 
 struct source {
 	const struct event_request *request;
+	const struct schema_registry *schemas;
 	bool single; /* request headers speak of this one event */
 };
 
+static enum status check_type(const struct draft *d)
+{
+	if (!str_eq(d->type, EVENT_TYPE_FIRED) && !str_eq(d->type, EVENT_TYPE_RESOLVED))
+		return failure(E_INVALID,
+			       "type must be " EVENT_TYPE_FIRED " or " EVENT_TYPE_RESOLVED);
+	return OK;
+}
+
+/* Its report is made after the message, and must not replace it. */
+static enum status blame_data(void *mem, const struct source *from, const struct draft *d,
+			      struct event_member *m)
+{
+	const char *why = str_dup(mem, status_message());
+
+	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data);
+	return failure(E_INVALID, "%s", why);
+}
+
+static enum status decode_data(void *mem, const struct source *from, const struct draft *d,
+			       struct event *e, struct event_member *m)
+{
+	struct schema_outcome found;
+
+	m->category = "data";
+	if (d->data == NULL || json_is_null(d->data))
+		return failure(E_INVALID, "data is missing or null");
+	enum status s = schema_apply(mem, from->schemas, d->type, d->dataschema, d->data, &found);
+	m->version = found.version;
+	if (s != OK) {
+		m->category = "schema";
+		m->report = found.report;
+		return s;
+	}
+	if (alert_decode(mem, found.data, from->request->received_ms, &e->alert) != OK)
+		return blame_data(mem, from, d, m);
+	e->version = found.version;
+	e->slo = found.slo;
+	e->schema = *found.dataschema == '\0' ? "" : str_dup(mem, found.dataschema);
+	e->sequence = sequence_of(mem, d->sequence, found.data);
+	return OK;
+}
+
 static enum status finish_event(void *mem, const struct source *from, const struct draft *d,
-				struct event **out, const char **category)
+				struct event_member *m)
 {
 	struct event *e = NEW(mem, struct event);
 	const struct event_request *r = from->request;
 	const char *correlation = from->single ? r->header(r->arg, "X-Correlation-ID") : NULL;
 	const char *parent = from->single ? r->header(r->arg, "traceparent") : NULL;
 
-	*category = "envelope";
 	TRY(check_envelope(d));
+	m->category = "key";
+	TRY(check_keys(d));
+	m->category = "envelope";
 	if (!str_empty(d->time) && clock_parse(d->time, &e->time_ms) != OK)
 		return failure_in(E_INVALID, "time");
-	*category = "type";
-	if (!str_eq(d->type, EVENT_TYPE_FIRED) && !str_eq(d->type, EVENT_TYPE_RESOLVED))
-		return failure(E_INVALID,
-			       "type must be " EVENT_TYPE_FIRED " or " EVENT_TYPE_RESOLVED);
-	*category = "data";
-	if (d->data == NULL || json_is_null(d->data))
-		return failure(E_INVALID, "data is missing or null");
-	TRY(alert_decode(mem, d->data, r->received_ms, &e->alert));
+	m->category = "type";
+	TRY(check_type(d));
+	TRY(decode_data(mem, from, d, e, m));
 	e->id = str_dup(mem, d->id);
 	e->source = str_dup(mem, d->source);
 	e->type = str_dup(mem, d->type);
 	e->subject = str_empty(d->subject) ? "" : str_dup(mem, d->subject);
-	e->schema = str_empty(d->dataschema) ? "" : str_dup(mem, d->dataschema);
+	e->key = str_empty(d->idempotencykey) ? e->id : str_dup(mem, d->idempotencykey);
+	e->partition_key = str_empty(d->partitionkey) ? "" : str_dup(mem, d->partitionkey);
 	e->correlation_id = correlation_of(mem, correlation, d);
 	if (!traceparent_parse(parent == NULL ? "" : parent, &e->trace))
 		traceparent_parse(d->traceparent == NULL ? "" : d->traceparent, &e->trace);
 	e->status_disagrees =
 		str_eq(d->type, EVENT_TYPE_FIRED) != (e->alert->state == ALERT_FIRING);
-	*out = e;
+	m->event = e;
 	return OK;
 }
 
@@ -323,12 +404,11 @@ static const char *fit(void *mem, const char *text)
 	return text == NULL ? "" : str_ndup(mem, text, strnlen(text, LIMIT_ATTRIBUTE_BYTES));
 }
 
-static void refuse(void *mem, struct event_member *m, const struct draft *d, const char *category,
-		   const char *where, const char *raw)
+static void refuse(void *mem, struct event_member *m, const struct draft *d, const char *where,
+		   const char *raw)
 {
 	m->event = NULL;
 	m->error = str_fmt(mem, "%s%s", where, status_message());
-	m->category = category;
 	m->id = fit(mem, d->id);
 	m->source = fit(mem, d->source);
 	m->type = fit(mem, d->type);
@@ -344,15 +424,16 @@ static void decode_member(void *mem, const struct source *from, enum status draf
 			  struct draft *d, const char *where, const char *raw,
 			  struct event_member *m)
 {
-	const char *category = "envelope";
 	enum status s = drafted;
 
+	m->category = "envelope";
+	m->version = "";
 	if (s == OK)
-		s = finish_event(mem, from, d, &m->event, &category);
+		s = finish_event(mem, from, d, m);
 	if (s != OK) {
 		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type))
 			*d = (struct draft){0};
-		refuse(mem, m, d, category, where, raw);
+		refuse(mem, m, d, where, raw);
 	}
 }
 
@@ -386,10 +467,26 @@ static struct event_set *set_of(void *mem, enum event_mode mode, size_t count)
 	return set;
 }
 
+/* A refused binary event in structured form, so that its attributes are kept with it. */
+static char *as_structured(void *mem, struct draft *d, const struct event_request *r,
+			   const json_t *data)
+{
+	json_t *e = mem_own(mem, json_object());
+	const char *correlation = r->header(r->arg, "X-Correlation-ID");
+
+	for (size_t n = 0; n < ATTRIBUTE_COUNT; n++)
+		if (*slot(d, n) != NULL)
+			json_object_set_new(e, ATTRIBUTE_TABLE[n].name, json_string(*slot(d, n)));
+	if (d->correlationid == NULL && is_correlation_id(correlation))
+		json_object_set_new(e, "correlationid", json_string(correlation));
+	json_object_set(e, "data", (json_t *)data);
+	return json_text(mem, e);
+}
+
 static enum status decode_binary(void *mem, const struct event_request *r, struct event_set **out)
 {
 	struct event_set *set = set_of(mem, EVENT_BINARY, 1);
-	const struct source from = {.request = r, .single = true};
+	const struct source from = {.request = r, .schemas = r->schemas, .single = true};
 	struct draft d = {0};
 	json_t *data = NULL;
 
@@ -403,6 +500,9 @@ static enum status decode_binary(void *mem, const struct event_request *r, struc
 		d.data = data;
 	}
 	decode_member(mem, &from, s, &d, "", r->body, &set->members[0]);
+	bool attributes = !str_empty(d.specversion) || !str_empty(d.id) || !str_empty(d.type);
+	if (set->members[0].event == NULL && attributes)
+		set->members[0].raw = as_structured(mem, &d, r, data);
 	*out = set;
 	return OK;
 }
@@ -411,7 +511,7 @@ static enum status decode_structured(void *mem, const struct event_request *r,
 				     struct event_set **out)
 {
 	struct event_set *set = set_of(mem, EVENT_STRUCTURED, 1);
-	const struct source from = {.request = r, .single = true};
+	const struct source from = {.request = r, .schemas = r->schemas, .single = true};
 	struct draft d = {0};
 	json_t *body = NULL;
 
@@ -426,7 +526,7 @@ static enum status decode_structured(void *mem, const struct event_request *r,
 
 static enum status decode_batch(void *mem, const struct event_request *r, struct event_set **out)
 {
-	const struct source from = {.request = r, .single = false};
+	const struct source from = {.request = r, .schemas = r->schemas, .single = false};
 	json_t *body = NULL;
 
 	TRY(json_parse(mem, r->body, r->body_bytes, &body));
@@ -448,8 +548,8 @@ static enum status decode_batch(void *mem, const struct event_request *r, struct
 	return OK;
 }
 
-enum status event_decode(void *mem, const struct event_request *r, struct event_set **out,
-			 bool *unsupported)
+static enum status decode_by_type(void *mem, const struct event_request *r, struct event_set **out,
+				  bool *unsupported)
 {
 	const char *type = r->content_type == NULL ? "" : r->content_type;
 
@@ -467,6 +567,33 @@ enum status event_decode(void *mem, const struct event_request *r, struct event_
 	return decode_binary(mem, r, out);
 }
 
+enum status event_decode(void *mem, const struct event_request *r, struct event_set **out,
+			 bool *unsupported)
+{
+	struct event_request with = *r;
+
+	if (r->schemas != NULL)
+		return decode_by_type(mem, r, out, unsupported);
+	struct schema_registry *schemas = schema_current();
+	with.schemas = schemas;
+	enum status s = decode_by_type(mem, &with, out, unsupported);
+	schema_registry_release(schemas);
+	return s;
+}
+
+/* One alert of a webhook, with the frame that it came in. */
+static char *webhook_of_one(void *mem, const struct webhook *w, size_t n)
+{
+	json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:O, s:O, s:[O]}", "version",
+				w->version, "receiver", w->receiver, "status", w->group_status,
+				"groupKey", w->group_key, "externalURL", w->external_url,
+				"truncatedAlerts", (json_int_t)w->truncated_alerts, "groupLabels",
+				w->group_labels, "commonLabels", w->common_labels,
+				"commonAnnotations", w->common_annotations, "alerts", w->raw[n]);
+
+	return json_text(mem, mem_own(mem, one));
+}
+
 static void webhook_member(void *mem, const struct event_request *r, const struct webhook *w,
 			   size_t n, const char *source, struct event_member *m)
 {
@@ -477,10 +604,11 @@ static void webhook_member(void *mem, const struct event_request *r, const struc
 	if (a == NULL) {
 		*m = (struct event_member){.error = w->errors[n],
 					   .category = "data",
+					   .version = "",
 					   .id = "",
 					   .source = source,
 					   .type = "",
-					   .raw = json_text(mem, w->raw[n])};
+					   .raw = webhook_of_one(mem, w, n)};
 		return;
 	}
 	*e = (struct event){
@@ -489,9 +617,14 @@ static void webhook_member(void *mem, const struct event_request *r, const struc
 		.type = a->state == ALERT_FIRING ? EVENT_TYPE_FIRED : EVENT_TYPE_RESOLVED,
 		.subject = a->name,
 		.schema = "",
+		.version = "v1.0",
+		.slo = "",
+		.partition_key = "",
+		.sequence = "",
 		.time_ms = r->received_ms,
 		.alert = w->alerts[n],
 	};
+	e->key = e->id;
 	const char *asked = r->header(r->arg, "X-Correlation-ID");
 	e->correlation_id = w->count == 1 && is_correlation_id(asked) ? str_dup(mem, asked) : e->id;
 	traceparent_parse(parent == NULL ? "" : parent, &e->trace);

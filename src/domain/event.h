@@ -1,6 +1,7 @@
 /*
- * CloudEvents 1.0 over HTTP: binary, structured and batch mode (SHARED.1-2, B-001.2-5), decoded
- * into admissible events and reasons for refusal. And the encoder of the converter. Pure.
+ * CloudEvents 1.0 over HTTP: binary, structured and batch mode (SHARED.1-2, B-001.2-5), decoded,
+ * whatever the version of their schema, into admissible events and reasons for refusal. And the
+ * encoder of the converter. Pure, but for the metrics of schema.h.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "base/status.h"
 #include "base/trace.h"
 #include "domain/alert.h"
+#include "domain/schema.h"
 
 enum event_mode { EVENT_BINARY, EVENT_STRUCTURED, EVENT_BATCH, EVENT_WEBHOOK };
 
@@ -20,8 +22,14 @@ struct event {
 	const char *source;
 	const char *type;
 	const char *subject;        /* "" when absent */
-	const char *schema;         /* dataschema, "" when absent */
+	const char *schema;         /* dataschema, "" when absent; after a transformation the new one */
+	const char *version;        /* of the schema, as received: "v1.0" when no dataschema came */
+	const char *slo;            /* data.slo, "" when absent (SRE-013.11) */
 	int64_t time_ms;            /* 0 when absent */
+	const char *key;            /* extension idempotencykey, else the id: with the source it says
+				       whether an event was there before */
+	const char *partition_key;  /* extension partitionkey, "" when absent: then the fingerprint */
+	const char *sequence;       /* extension sequence, else data.eventSequence; "" when absent */
 	const char *correlation_id; /* DEC-20: valid X-Correlation-ID, else extension correlationid, else
 				       id, else a digest of it; charset [A-Za-z0-9._:/@+-], bounded */
 	struct trace_context trace; /* from header or extension traceparent; may be empty */
@@ -33,11 +41,15 @@ struct event {
 struct event_member {
 	struct event *event;
 	const char *error;    /* says what is wrong and where: "data.labels.pod must be a string" */
-	const char *category; /* of a refusal: "parse", "envelope", "type", "data" */
+	const char *category; /* of a refusal: "parse", "envelope", "key", "type", "schema", "data" */
 	const char *id;       /* as far as they could be read, else "" */
 	const char *source;
 	const char *type;
-	const char *raw; /* JSON text of the member, for the dead letter */
+	const char *raw; /* JSON text for the dead letter, which decodes again by itself: a structured event, or a
+			    webhook with this one alert */
+	const char *version;  /* of a refusal: "unknown", or "" when it was not looked at */
+	const json_t *report; /* of a refusal by its data or schema: {type, dataschema, detected_version,
+				 supported[], violations[]}; NULL = none */
 };
 
 struct event_request {
@@ -48,6 +60,7 @@ struct event_request {
 	const char *body;
 	size_t body_bytes;
 	int64_t received_ms;
+	const struct schema_registry *schemas; /* NULL = schema_current() */
 };
 
 struct event_set {

@@ -6,10 +6,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { STATEMENTS_MAX = 96, BUSY_MS = 5000 };
+enum { STATEMENTS_MAX = 128, BUSY_MS = 5000 };
 
 struct database {
 	sqlite3 *handle;
+	const struct seal *seal;
 	struct {
 		const char *sql;
 		sqlite3_stmt *statement;
@@ -106,6 +107,11 @@ static enum status bind(struct database *db, sqlite3_stmt *st, const char *forma
 			code = sqlite3_bind_int64(st, n + 1, va_arg(values, int64_t));
 		else if (format[n] == 'd')
 			code = sqlite3_bind_double(st, n + 1, va_arg(values, double));
+		else if (format[n] == 'b') {
+			const void *bytes = va_arg(values, const void *);
+			code = sqlite3_bind_blob64(st, n + 1, bytes, va_arg(values, size_t),
+						   SQLITE_STATIC);
+		}
 		if (code != SQLITE_OK)
 			return trouble(db);
 	}
@@ -218,4 +224,14 @@ int64_t database_last_id(struct database *db)
 bool database_in_transaction(struct database *db)
 {
 	return sqlite3_get_autocommit(db->handle) == 0;
+}
+
+void database_use_seal(struct database *db, const struct seal *seal)
+{
+	db->seal = seal;
+}
+
+const struct seal *database_seal(const struct database *db)
+{
+	return db->seal;
 }

@@ -3,7 +3,7 @@
  *
  * Statements are cached by the address of their text, so `sql` must be a literal. Parameters follow as a
  * format and values, in the order of the question marks: 's' const char * (NULL → NULL), 'i' int64_t,
- * 'd' double.
+ * 'd' double, 'b' const void * and size_t (one blob; NULL → NULL).
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "base/status.h"
 
 struct database;
+struct seal;
 
 /* A child of mem; closed when freed. */
 NODISCARD enum status database_open(void *mem, const char *path, bool writable, struct database **out);
@@ -38,3 +39,7 @@ int64_t database_changes(struct database *db);      /* rows changed by the last 
 int64_t database_total_changes(struct database *db);
 int64_t database_last_id(struct database *db);
 bool database_in_transaction(struct database *db);
+
+/* What encrypts the texts that must not be readable on disk; kept beside the connection for whoever writes them. */
+void database_use_seal(struct database *db, const struct seal *seal);
+const struct seal *database_seal(const struct database *db); /* NULL before database_use_seal */

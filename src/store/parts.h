@@ -12,6 +12,12 @@ enum { READERS_KEPT = 64 };
 
 struct store {
 	const char *path;
+	const char *dir;
+	struct seal *seal;
+	int64_t letter_retention_ms;
+	const char *const *letter_retention_by_type;
+	int letter_replays_max;
+	pthread_mutex_t archive_lock; /* one archives at a time */
 	int lock_fd;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
@@ -26,6 +32,10 @@ void reader_give(struct store *s, struct database *db);
 /* Inside a write. */
 NODISCARD enum status journal_add(struct database *db, int64_t incident, int64_t at_ms, const char *step, int attempt,
 				  const char *outcome, int64_t duration_ms, const char *note);
+/* Seals what came. */
 NODISCARD enum status letter_add(struct database *db, const struct dead_letter *d, int64_t *id);
 NODISCARD enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incident, const struct ticket_op *ops,
 				     size_t count, int64_t now_ms);
+
+/* At start, before anything is written: undoes what was cut short, and seals letters of older versions. */
+NODISCARD enum status letters_start(struct database *db, const struct seal *seal);

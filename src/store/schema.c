@@ -97,10 +97,57 @@ static const char VERSION_1[] =
 static const char VERSION_2[] = "";
 
 /* dead letters: sealed originals, groups, replays, archive */
-static const char VERSION_3[] = "";
+static const char VERSION_3[] =
+	/* sealed: what came and how to decode it again; a letter from before has its body in the
+	 * clear until the next start */
+	"ALTER TABLE dead_letter ADD COLUMN partition_key TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE dead_letter ADD COLUMN pending_action TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE dead_letter ADD COLUMN issue TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE dead_letter ADD COLUMN replays INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE dead_letter ADD COLUMN replay_history TEXT NOT NULL DEFAULT '[]';"
+	"ALTER TABLE dead_letter ADD COLUMN group_key TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE dead_letter ADD COLUMN pattern TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE dead_letter ADD COLUMN sealed BLOB;"
+	"ALTER TABLE dead_letter ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX dead_letter_open ON dead_letter(id) WHERE state <> 'resolved';"
+	"CREATE INDEX dead_letter_by_group ON dead_letter(group_key, id);"
+	"CREATE INDEX dead_letter_by_event ON dead_letter(event_source, event_id);"
+	"CREATE INDEX dead_letter_by_correlation ON dead_letter(correlation_id);"
+	"CREATE INDEX dead_letter_in_work ON dead_letter(id) WHERE state = 'replaying' OR "
+	"pending_action <> '';"
+	/* what was moved to the archive files, and where it lies there */
+	"CREATE TABLE archived_letter ("
+	" id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, event_type TEXT NOT NULL, event_source "
+	"TEXT NOT NULL,"
+	" subject TEXT NOT NULL, correlation_id TEXT NOT NULL, reason TEXT NOT NULL, category TEXT "
+	"NOT NULL,"
+	" permanent INTEGER NOT NULL, stage TEXT NOT NULL, attempts INTEGER NOT NULL, origin TEXT "
+	"NOT NULL,"
+	" received_ms INTEGER NOT NULL, failed_ms INTEGER NOT NULL, incident INTEGER NOT NULL,"
+	" partition_key TEXT NOT NULL, group_key TEXT NOT NULL, pattern TEXT NOT NULL, issue TEXT "
+	"NOT NULL,"
+	" replays INTEGER NOT NULL, state TEXT NOT NULL, pending_action TEXT NOT NULL,"
+	" file TEXT NOT NULL, at INTEGER NOT NULL, bytes INTEGER NOT NULL, archived_ms INTEGER NOT "
+	"NULL) STRICT;"
+	"CREATE INDEX archived_letter_by_event ON archived_letter(event_source, event_id);"
+	"CREATE INDEX archived_letter_by_correlation ON archived_letter(correlation_id);";
 
 /* keys, lanes and the position of the intake log */
-static const char VERSION_4[] = "";
+static const char VERSION_4[] =
+	/* the last record of the intake log that is applied; how often this store was opened */
+	"CREATE TABLE intake ("
+	" one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, epoch INTEGER NOT "
+	"NULL, uid TEXT NOT NULL) STRICT;"
+	"INSERT INTO intake VALUES (1, 0, 0, lower(hex(randomblob(16))));"
+	/* event.id is the idempotency key; event_id the event's own id where that differs */
+	"ALTER TABLE event ADD COLUMN event_id TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX event_by_own_id ON event(source, event_id) WHERE event_id <> '';"
+	/* the newest sequence number of each ordered lane */
+	"CREATE TABLE lane ("
+	" source TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen_ms INTEGER NOT "
+	"NULL,"
+	" PRIMARY KEY (source, key)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX lane_by_time ON lane(seen_ms);";
 
 /* partitions of peers, past and present */
 static const char VERSION_5[] = "";

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/seal.h"
 #include "base/str.h"
 #include "store/parts.h"
 #include "store/schema.h"
@@ -68,6 +69,7 @@ static int drop(struct store *s)
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	pthread_mutex_destroy(&s->readers_lock);
+	pthread_mutex_destroy(&s->archive_lock);
 	return 0;
 }
 
@@ -78,19 +80,28 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->readers_lock, NULL);
+	pthread_mutex_init(&s->archive_lock, NULL);
 	talloc_set_destructor(s, drop);
 	TRY(make_directory(o->dir));
 	TRY(lock_directory(s, s, o->dir));
 	s->path = str_fmt(s, "%s/agent-sre.db", o->dir);
+	s->dir = str_dup(s, o->dir);
+	s->letter_retention_ms = o->letter_retention_ms;
+	s->letter_retention_by_type = o->letter_retention_by_type;
+	s->letter_replays_max = o->letter_replays_max;
+	TRY(seal_new(s, o->encryption_key, o->previous_key, str_fmt(s, "%s/seal.key", o->dir),
+		     &s->seal));
 	mode_t before = umask(0077);
 	enum status status = database_open(s, s->path, true, &db);
 	if (status == OK)
 		status = prepare(db);
 	umask(before);
 	TRY(status);
+	database_use_seal(db, s->seal);
+	TRY(letters_start(db, s->seal));
 	TRY(writer_start(s, db, o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
 			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
-			 &s->writer));
+			 NULL, &s->writer));
 	*out = s;
 	return OK;
 }
@@ -193,8 +204,9 @@ enum status store_counts(struct store *s, struct store_counts *out)
 		status = database_number(db, &out->ticket_ops,
 					 "SELECT count(*) FROM ticket_op WHERE state = 0", "");
 	if (status == OK)
-		status = database_number(db, &out->dead_letters, "SELECT count(*) FROM dead_letter",
-					 "");
+		status = database_number(
+			db, &out->dead_letters,
+			"SELECT count(*) FROM dead_letter WHERE state <> 'resolved'", "");
 	reader_give(s, db);
 	return status;
 }
@@ -209,14 +221,15 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 	static const char *const STATEMENTS[] = {
 		"DELETE FROM event WHERE (source, id) IN (SELECT source, id FROM event WHERE "
 		"received_ms < ?"
-		" AND incident NOT IN (SELECT id FROM incident WHERE state <> 6) LIMIT 2000)",
+		" AND incident NOT IN (SELECT id FROM incident WHERE state <> 6)"
+		/* a letter that can still be replayed needs to be known by then (DEC-26) */
+		" AND NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.event_source = event.source"
+		" AND d.event_id = event.id) LIMIT 2000)",
 		"DELETE FROM episode WHERE (fingerprint, starts_ms) IN (SELECT fingerprint, "
 		"starts_ms FROM episode"
 		" WHERE received_ms < ? AND incident NOT IN (SELECT id FROM incident WHERE state "
 		"<> 6) LIMIT 2000)",
 		"DELETE FROM call WHERE id IN (SELECT id FROM call WHERE at_ms < ? LIMIT 2000)",
-		"DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE failed_ms < "
-		"? LIMIT 2000)",
 		"DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j JOIN incident i ON "
 		"i.id = j.incident"
 		" WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",

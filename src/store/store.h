@@ -23,6 +23,10 @@ struct store;
 
 struct store_options {
 	const char *dir;          /* created with mode 0700 when absent */
+	const char *encryption_key, *previous_key; /* of seal.h; NULL or "": <dir>/seal.key */
+	int64_t letter_retention_ms;               /* 0 = 30 days */
+	const char *const *letter_retention_by_type; /* "type=7d", NULL-terminated; NULL = none */
+	int letter_replays_max;                    /* 0 = 5 */
 	size_t queue_limit;       /* operations that may wait for the writer; 0 = 8192 */
 	size_t queue_limit_bytes; /* of intake bodies that wait; 0 = 64 MiB */
 };
@@ -120,6 +124,15 @@ struct dead_letter {
 	int64_t received_ms, failed_ms;
 	int64_t incident;     /* 0 = none */
 	const char *body;     /* what came, or its head when oversize; NULL = none */
+	/* what is needed to decode the body again; all of it may be missing */
+	size_t body_bytes;        /* 0 = up to the NUL */
+	const char *mode;         /* event_mode_name, or "" = by the looks of the body */
+	const char *content_type;
+	const json_t *headers;    /* object of strings: ce-*, traceparent, x-correlation-id */
+	/* more about it */
+	const char *partition_key;
+	const json_t *schema;     /* {dataschema, detected_version, supported[], violations[]} */
+	const json_t *origin_detail; /* of a broker: {queue, exchange, routing_key, headers} */
 };
 
 /* What one run of one step leaves behind; all of it becomes durable in one transaction. */
@@ -212,16 +225,16 @@ NODISCARD enum status store_tracker_ticket(void *mem, struct store *s, const cha
  * what it needs. E_RATE when the waiting room is full. */
 NODISCARD enum status store_bury(struct store *s, const struct dead_letter *d,
 				 void (*done)(enum status s, void *arg), void *arg);
-/* Newest first, as names.md section 3 names the members, without the body. */
+/* The newest open ones, as store/letters.h shows them in lists. */
 NODISCARD enum status store_dead_letters(void *mem, struct store *s, size_t limit, json_t **out);
 
 /* Numbers. */
 
 struct store_counts {
 	int64_t incidents[INCIDENT_STATE_COUNT]; /* CLOSED is not counted and stays 0 */
-	int64_t jobs, ticket_ops, dead_letters;
+	int64_t jobs, ticket_ops, dead_letters; /* dead letters: the open ones */
 };
 NODISCARD enum status store_counts(struct store *s, struct store_counts *out);
 
-/* Deletes events, closed incidents and dead letters older than this; a small bite per call. */
+/* Deletes events and closed incidents older than this; a small bite per call. */
 NODISCARD enum status store_expire(struct store *s, int64_t older_than_ms);

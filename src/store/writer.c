@@ -14,7 +14,11 @@
 #include <fcntl.h>
 #endif
 
-enum { GROUP_MAX = 4096 };
+enum {
+	GROUP_MAX = 4096,
+	UNSYNCED_MAX = 16,   /* transactions of the feed alone until one is synced all the same */
+	FEED_PAUSE_MS = 1000 /* after the feed has failed */
+};
 
 struct due {
 	int64_t incident, due_ms;
@@ -31,11 +35,16 @@ struct writer {
 	bool stopping;
 	enum status health;
 	char health_message[256];
+	struct writer_feed feed; /* .run NULL = none */
 	/* the writer thread's own */
 	struct due *dues;
 	size_t due_count;
 	store_due_fn *due;
 	void *due_arg;
+	bool full; /* transactions are synced */
+	int unsynced;
+	enum status feed_failed; /* of this transaction */
+	int64_t feed_after; /* monotonic ms: the feed has failed and is left alone until then */
 };
 
 void writer_on_due(struct writer *w, store_due_fn *due, void *arg)
@@ -52,13 +61,15 @@ void writer_due(struct writer *w, int64_t incident, enum lane lane, int64_t due_
 }
 
 #ifdef AGENT_SRE_TESTING
-static void crash_point(void)
+void writer_crash_point(void)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static long committed;
 	const char *at = getenv("AGENT_SRE_CRASH_AFTER");
 	const char *log = getenv("AGENT_SRE_CRASH_LOG");
 	char line[32];
 
+	pthread_mutex_lock(&lock);
 	committed++;
 	if (log != NULL) {
 		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -69,9 +80,10 @@ static void crash_point(void)
 	str_print(line, sizeof(line), "%ld", committed);
 	if (at != NULL && str_eq(at, line))
 		_exit(137);
+	pthread_mutex_unlock(&lock);
 }
 #else
-static void crash_point(void)
+void writer_crash_point(void)
 {
 }
 #endif
@@ -107,16 +119,49 @@ static enum status run_one(struct writer *w, struct write *op, bool alone)
 	return database_run(w->db, "RELEASE one", "");
 }
 
-static enum status run_all(struct writer *w, struct write *group)
+static enum status run_feed(struct writer *w, bool *fed)
 {
-	bool alone = group->next == NULL;
+	w->feed_failed = OK;
+	*fed = w->feed.run != NULL && w->feed.waiting(w->feed.arg) &&
+	       clock_monotonic() >= w->feed_after;
+	if (!*fed)
+		return OK;
+	TRY(database_run(w->db, "SAVEPOINT feed", ""));
+	enum status s = w->feed.run(w->feed.arg, w, w->db);
+	if (s == OK)
+		return database_run(w->db, "RELEASE feed", "");
+	w->feed_failed = s;
+	w->due_count = 0;
+	if (!database_in_transaction(w->db))
+		return s;
+	TRY(database_run(w->db, "ROLLBACK TO feed", ""));
+	return database_run(w->db, "RELEASE feed", "");
+}
 
+/* A lone operation that fails is undone with the transaction. */
+static enum status run_all(struct writer *w, struct write *group, bool *fed)
+{
 	TRY(database_run(w->db, "BEGIN", ""));
+	TRY(run_feed(w, fed));
+	bool alone = !*fed && group != NULL && group->next == NULL;
 	for (struct write *op = group; op != NULL; op = op->next)
 		TRY(run_one(w, op, alone));
 	if (alone && group->status != OK)
 		return database_run(w->db, "ROLLBACK", "");
 	return database_run(w->db, "COMMIT", "");
+}
+
+/* What the feed brings is durable already; it is synced along with operations, or now and then. */
+static enum status choose_sync(struct writer *w, const struct write *group)
+{
+	bool full = group != NULL || w->unsynced >= UNSYNCED_MAX;
+
+	w->unsynced = full ? 0 : w->unsynced + 1;
+	if (full == w->full)
+		return OK;
+	w->full = full;
+	return database_script(w->db, full ? "PRAGMA synchronous = FULL"
+					   : "PRAGMA synchronous = NORMAL");
 }
 
 static void remember_health(struct writer *w, enum status s)
@@ -137,22 +182,36 @@ static void undo(struct writer *w, struct write *group, enum status s)
 		fail_group(group, E_INTERNAL);
 }
 
+static void settle_feed(struct writer *w, enum status s)
+{
+	if (s == OK)
+		s = w->feed_failed;
+	w->feed_after = s == OK ? 0 : clock_monotonic() + FEED_PAUSE_MS;
+	w->feed.settled(w->feed.arg, s, s == OK && w->full);
+}
+
 static void write_group(struct writer *w, struct write *group, size_t count)
 {
 	int64_t before = database_total_changes(w->db);
 	int64_t began = clock_monotonic();
+	bool fed = false;
 
 	w->due_count = 0;
 	for (struct write *op = group; op != NULL; op = op->next)
 		op->status = OK;
-	enum status s = run_all(w, group);
+	enum status s = choose_sync(w, group);
+	if (s == OK)
+		s = run_all(w, group, &fed);
 	if (s != OK)
 		undo(w, group, s);
-	remember_health(w, s);
-	metric_observe(M_INTAKE_GROUP, (double)count);
+	remember_health(w, s == OK ? w->feed_failed : s);
+	if (fed)
+		settle_feed(w, s);
+	if (count > 0)
+		metric_observe(M_INTAKE_GROUP, (double)count);
 	metric_observe(M_STORE_COMMIT, (double)(clock_monotonic() - began) / 1000.0);
 	if (s == OK && database_total_changes(w->db) != before)
-		crash_point();
+		writer_crash_point();
 }
 
 static void report(struct writer *w, struct write *group)
@@ -165,15 +224,39 @@ static void report(struct writer *w, struct write *group)
 	}
 }
 
-static struct write *take_group(struct writer *w, size_t *count)
+static bool feed_waits(const struct writer *w)
 {
-	struct write *group;
-	struct write **end = &group;
+	return w->feed.run != NULL && w->feed.waiting(w->feed.arg);
+}
+
+/* For something to do; false when there never will be. */
+static bool wait_for_work(struct writer *w)
+{
+	while (w->first == NULL) {
+		int64_t pause = w->feed_after - clock_monotonic();
+		bool waits = feed_waits(w);
+		if (waits && pause <= 0)
+			return true;
+		if (w->stopping)
+			return false;
+		if (waits) {
+			struct timespec until = clock_deadline(pause);
+			pthread_cond_timedwait(&w->more, &w->lock, &until);
+		} else {
+			pthread_cond_wait(&w->more, &w->lock);
+		}
+	}
+	return true;
+}
+
+/* NULL with true: only the feed has something. */
+static bool take_group(struct writer *w, struct write **group, size_t *count)
+{
+	struct write **end = group;
 
 	pthread_mutex_lock(&w->lock);
-	while (w->first == NULL && !w->stopping)
-		pthread_cond_wait(&w->more, &w->lock);
-	group = w->first;
+	bool work = wait_for_work(w);
+	*group = w->first;
 	for (*count = 0; *end != NULL && *count < GROUP_MAX; (*count)++) {
 		w->bytes -= (*end)->bytes;
 		end = &(*end)->next;
@@ -185,19 +268,27 @@ static struct write *take_group(struct writer *w, size_t *count)
 	*end = NULL;
 	pthread_cond_broadcast(&w->room);
 	pthread_mutex_unlock(&w->lock);
-	return group;
+	return work;
 }
 
 static void *serve(void *arg)
 {
 	struct writer *w = arg;
+	struct write *group;
 	size_t count;
 
-	for (struct write *group; (group = take_group(w, &count)) != NULL;) {
+	while (take_group(w, &group, &count)) {
 		write_group(w, group, count);
 		report(w, group);
 	}
 	return NULL;
+}
+
+void writer_wake(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	pthread_cond_signal(&w->more);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static bool is_full(const struct writer *w, const struct write *op)
@@ -255,13 +346,16 @@ enum status writer_await(struct writer *w, struct write *op)
 }
 
 enum status writer_start(void *mem, struct database *db, size_t limit, size_t limit_bytes,
-			 struct writer **out)
+			 const struct writer_feed *feed, struct writer **out)
 {
 	struct writer *w = NEW(mem, struct writer);
 
 	w->db = db;
 	w->limit = limit;
 	w->limit_bytes = limit_bytes;
+	w->full = true;
+	if (feed != NULL)
+		w->feed = *feed;
 	w->last = &w->first;
 	w->dues = NEW_ARRAY(w, struct due, 64);
 	pthread_mutex_init(&w->lock, NULL);

@@ -31,7 +31,23 @@ struct write {
 	sem_t done; /* writer_await's */
 };
 
-NODISCARD enum status writer_start(void *mem, struct database *db, size_t limit, size_t limit_bytes, struct writer **out);
+/* What waits elsewhere in order, already durable there: the intake log. The writer takes some of it into each
+ * transaction, before the operations. A transaction of nothing else is not synced: what the feed holds would be
+ * applied again after a power cut. */
+struct writer_feed {
+	bool (*waiting)(void *arg); /* any thread; cheap */
+	/* Inside the transaction. A failure undoes what it did and nothing else. */
+	enum status (*run)(void *arg, struct writer *w, struct database *db);
+	/* After the commit or the failure. `synced`: everything that was ever applied is on disk now. */
+	void (*settled)(void *arg, enum status s, bool synced);
+	void *arg;
+};
+
+/* `feed` may be NULL; it is copied. */
+NODISCARD enum status writer_start(void *mem, struct database *db, size_t limit, size_t limit_bytes,
+				   const struct writer_feed *feed, struct writer **out);
+/* Something waits in the feed. */
+void writer_wake(struct writer *w);
 /* Runs what waits, then ends the thread. */
 void writer_stop(struct writer *w);
 
@@ -47,3 +63,6 @@ void writer_on_due(struct writer *w, store_due_fn *due, void *arg);
 
 /* The outcome of the last commit. */
 NODISCARD enum status writer_health(struct writer *w);
+
+/* Where a test may end the process (AGENT_SRE_CRASH_AFTER): after everything that became durable. */
+void writer_crash_point(void);

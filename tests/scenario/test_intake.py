@@ -139,7 +139,7 @@ class IntakeTest(unittest.TestCase):
             s.sendall(b"2000\r\n" + b"a" * 8192 + b"\r\n")
         s.sendall(b"0\r\n\r\n")
         self.assertIn(b" 413 ", s.recv(4096))
-        self.assertEqual([d["failure_category"] for d in self.letters(w)], ["oversize", "oversize"])
+        self.assertEqual([d["failure_kind"] for d in self.letters(w)], ["oversize", "oversize"])
         s = self.connect(w)
         s.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
         self.assertIn(b" 413 ", s.recv(4096))

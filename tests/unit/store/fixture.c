@@ -39,14 +39,21 @@ int fixture_open(void **state)
 	return 0;
 }
 
-static void remove_all(struct fixture *f)
+static void remove_all(struct fixture *f, const char *dir)
 {
-	DIR *d = opendir(f->dir);
+	DIR *d = opendir(dir);
 
-	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		unlink(str_fmt(f, "%s/%s", f->dir, e->d_name));
+	if (d == NULL)
+		return;
+	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+		const char *path = str_fmt(f, "%s/%s", dir, e->d_name);
+		if (e->d_type == DT_DIR && e->d_name[0] != '.')
+			remove_all(f, path);
+		else
+			unlink(path);
+	}
 	closedir(d);
-	rmdir(f->dir);
+	rmdir(dir);
 }
 
 int fixture_close(void **state)
@@ -55,7 +62,7 @@ int fixture_close(void **state)
 
 	if (f->store != NULL)
 		store_close(f->store);
-	remove_all(f);
+	remove_all(f, f->dir);
 	talloc_free(f->mem);
 	return 0;
 }

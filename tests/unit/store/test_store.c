@@ -210,7 +210,7 @@ static void a_refused_creation_blocks_its_ticket_and_is_kept(void **state)
 	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), E_NOTFOUND);
 	assert_int_equal(store_dead_letters(f->mem, f->store, 10, &letters), OK);
 	assert_int_equal(json_array_size(letters), 1);
-	assert_string_equal(json_str(json_array_get(letters, 0), "failure_category"), "ticket");
+	assert_string_equal(json_str(json_array_get(letters, 0), "failure_kind"), "ticket");
 }
 
 static void the_embedded_tracker_does_nothing_twice(void **state)

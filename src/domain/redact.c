@@ -1,0 +1,454 @@
+/*
+ * One pass from left to right: at the beginning of a word each finder may claim a stretch of text
+ * and say what stands in its place; what nobody claims is copied.
+ */
+#include "domain/redact.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum {
+	RANDOM_LEAST = 24,
+	CREDENTIAL_LEAST = 6,
+	CARD_LEAST = 14,
+	CARD_MOST = 19,
+	NAME_MOST = 64,
+	PATTERN_POINTS = 200
+};
+
+static const char HIDDEN[] = "[redacted]";
+
+struct builder {
+	void *mem;
+	char *text;
+	size_t length, room;
+};
+
+static void put(struct builder *b, const char *text, size_t n)
+{
+	if (b->length + n + 1 > b->room) {
+		b->room = (b->length + n + 1) * 2;
+		b->text = GROW(b->mem, b->text, char, b->room);
+	}
+	memcpy(b->text + b->length, text, n);
+	b->length += n;
+	b->text[b->length] = '\0';
+}
+
+static void put_text(struct builder *b, const char *text)
+{
+	put(b, text, strlen(text));
+}
+
+static bool is_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool is_name(char c)
+{
+	return is_word(c) || c == '-' || c == '.';
+}
+
+bool redact_is_telling(const char *name)
+{
+	static const char *const PARTS[] = {
+		"password",   "passwd",		  "passphrase", "secret",	 "token",
+		"apikey",     "accesskey",	  "privatekey", "authorization", "cookie",
+		"credential", "connectionstring", "sessionid",	"encryptionkey",
+	};
+	char plain[NAME_MOST + 1];
+	size_t n = 0;
+
+	for (; *name != '\0' && n < NAME_MOST; name++)
+		if (isalnum((unsigned char)*name))
+			plain[n++] = (char)tolower((unsigned char)*name);
+	plain[n] = '\0';
+	if (str_ends(plain, "pwd") || str_eq(plain, "dsn") || str_eq(plain, "pass") ||
+	    str_eq(plain, "auth"))
+		return true;
+	for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++)
+		if (strstr(plain, PARTS[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* Skips one quote, maybe escaped as inside a JSON string. */
+static const char *past_quote(const char *at)
+{
+	const char *p = at;
+
+	while (*p == '\\')
+		p++;
+	return *p == '"' || *p == '\'' ? p + 1 : at;
+}
+
+/* What an escaped quote opened, an escaped one ends. */
+static size_t quoted_length(const char *value, char quote, bool escaped)
+{
+	const char *end = value;
+
+	while (*end != '\0' && *end != quote && !(escaped && *end == '\\' && end[1] == quote))
+		end += *end == '\\' && end[1] != '\0' ? 2 : 1;
+	return (size_t)(end - value);
+}
+
+static size_t plain_length(const char *value)
+{
+	size_t n = strcspn(value, " \t\r\n,;&\"'<>{}[]()");
+	/* "authorization: Bearer abc": the scheme is not the credential */
+	bool scheme = (n == 6 && strncasecmp(value, "bearer", 6) == 0) ||
+		      (n == 5 && strncasecmp(value, "basic", 5) == 0);
+	if (scheme && value[n] == ' ')
+		n += 1 + strcspn(value + n + 1, " \t\r\n,;&\"'<>{}[]()");
+	return n;
+}
+
+/* name = value, "name": "value", \"name\":\"value\" */
+static size_t named_value(const char *at, struct builder *b)
+{
+	char name[NAME_MOST + 1];
+	size_t n = 0;
+
+	while (n < NAME_MOST && is_name(at[n]))
+		n++;
+	str_print(name, sizeof(name), "%.*s", (int)n, at);
+	if (n == 0 || !redact_is_telling(name))
+		return 0;
+	const char *p = past_quote(at + n);
+	p += strspn(p, " \t");
+	if (*p != ':' && *p != '=')
+		return 0;
+	p++;
+	p += strspn(p, " \t\r\n");
+	const char *value = past_quote(p);
+	size_t hidden =
+		value == p ? plain_length(value) : quoted_length(value, value[-1], *p == '\\');
+	if (hidden == 0)
+		return 0;
+	put(b, at, (size_t)(value - at));
+	put_text(b, HIDDEN);
+	return (size_t)(value - at) + hidden;
+}
+
+static bool is_credential(char c)
+{
+	return isalnum((unsigned char)c) || strchr("._~+/=-", c) != NULL;
+}
+
+static size_t credential_length(const char *at)
+{
+	size_t n = 0;
+
+	while (at[n] != '\0' && is_credential(at[n]))
+		n++;
+	return n;
+}
+
+static size_t scheme(const char *at, struct builder *b)
+{
+	size_t n = strncasecmp(at, "bearer ", 7) == 0  ? 7
+		   : strncasecmp(at, "basic ", 6) == 0 ? 6
+						       : 0;
+	size_t hidden = n == 0 ? 0 : credential_length(at + n);
+
+	if (hidden < CREDENTIAL_LEAST)
+		return 0;
+	put(b, at, n);
+	put_text(b, HIDDEN);
+	return n + hidden;
+}
+
+static size_t known_key(const char *at, struct builder *b)
+{
+	static const char *const PREFIXES[] = {
+		"eyJ",	      "ghp_", "gho_",	  "ghu_",  "ghs_",  "ghr_",  "github_pat_",
+		"glpat-",     "sk-",  "sk_live_", "xoxb-", "xoxp-", "xoxa-", "lin_api_",
+		"lin_oauth_", "AKIA", "ASIA",	  "AIza",  "hvs.",  "npm_",  "dop_v1_"};
+	size_t n = credential_length(at);
+
+	if (n < 16)
+		return 0;
+	for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
+		if (str_starts(at, PREFIXES[i])) {
+			put_text(b, HIDDEN);
+			return n;
+		}
+	}
+	return 0;
+}
+
+static size_t random_word(const char *at, struct builder *b)
+{
+	int upper = 0;
+	int lower = 0;
+	int digits = 0;
+	size_t n = 0;
+
+	for (; is_word(at[n]) || at[n] == '-' || at[n] == '+' || at[n] == '='; n++) {
+		upper += isupper((unsigned char)at[n]) != 0;
+		lower += islower((unsigned char)at[n]) != 0;
+		digits += isdigit((unsigned char)at[n]) != 0;
+	}
+	if (n < RANDOM_LEAST || upper < 2 || lower < 2 || digits < 2)
+		return 0;
+	put_text(b, HIDDEN);
+	return n;
+}
+
+static size_t private_key(const char *at, struct builder *b)
+{
+	if (!str_starts(at, "-----BEGIN "))
+		return 0;
+	const char *title = strstr(at + 11, "-----");
+	const char *found = strstr(at, "PRIVATE KEY");
+	if (title == NULL || found == NULL || found > title)
+		return 0;
+	const char *end = strstr(title + 5, "-----END ");
+	const char *last = end == NULL ? NULL : strstr(end + 9, "-----");
+	put_text(b, "[private key]");
+	return last == NULL ? strlen(at) : (size_t)(last + 5 - at);
+}
+
+/* In "scheme://user:password@host" what stands before the @. */
+static size_t user_info(const char *at, struct builder *b)
+{
+	if (!str_starts(at, "://"))
+		return 0;
+	size_t n = strcspn(at + 3, "/ \t\r\n\"'<>?#");
+	const char *sign = memrchr(at + 3, '@', n);
+	if (sign == NULL || sign == at + 3)
+		return 0;
+	put_text(b, "://");
+	put_text(b, HIDDEN);
+	return (size_t)(sign - at);
+}
+
+static size_t email_length(const char *at)
+{
+	size_t local = 0;
+
+	while (isalnum((unsigned char)at[local]) ||
+	       (at[local] != '\0' && strchr("._%+-", at[local]) != NULL))
+		local++;
+	if (local == 0 || at[local] != '@')
+		return 0;
+	const char *domain = at + local + 1;
+	size_t n = 0;
+	while (isalnum((unsigned char)domain[n]) || domain[n] == '.' || domain[n] == '-')
+		n++;
+	while (n > 0 && !isalpha((unsigned char)domain[n - 1]))
+		n--;
+	const char *dot = memrchr(domain, '.', n);
+	if (dot == NULL || dot == domain || domain + n - dot < 3)
+		return 0;
+	return local + 1 + n;
+}
+
+static size_t email(const char *at, struct builder *b)
+{
+	size_t n = email_length(at);
+
+	if (n > 0)
+		put_text(b, "[e-mail]");
+	return n;
+}
+
+static bool check_digit_fits(const char *digits, size_t n)
+{
+	int sum = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int d = digits[n - 1 - i] - '0';
+		if (i % 2 == 1)
+			d = d > 4 ? 2 * d - 9 : 2 * d;
+		sum += d;
+	}
+	return sum % 10 == 0;
+}
+
+/* 14 to 19 digits, in groups or not, that begin as cards do; so times in ms and ns stay readable.
+ */
+static size_t card(const char *at, struct builder *b)
+{
+	char digits[CARD_MOST];
+	size_t count = 0;
+	size_t n = 0;
+
+	if (*at < '2' || *at > '6')
+		return 0;
+	for (;;) {
+		if (isdigit((unsigned char)at[n])) {
+			if (count == CARD_MOST)
+				return 0;
+			digits[count++] = at[n++];
+		} else if ((at[n] == ' ' || at[n] == '-') && isdigit((unsigned char)at[n + 1])) {
+			n++;
+		} else {
+			break;
+		}
+	}
+	if (count < CARD_LEAST || is_word(at[n]) || !check_digit_fits(digits, count))
+		return 0;
+	put_text(b, "[card]");
+	return n;
+}
+
+typedef size_t finder(const char *at, struct builder *b);
+
+static size_t hide_at(const char *text, const char *at, struct builder *b)
+{
+	static finder *const IN_WORDS[] = {named_value, scheme, known_key,
+					   email,	card,	random_word};
+	size_t used = 0;
+
+	if (*at == '-')
+		used = private_key(at, b);
+	if (*at == ':')
+		used = user_info(at, b);
+	bool begins = at == text || !is_word(at[-1]) ||
+		      (at[-1] == 'n' && at - text > 1 && at[-2] == '\\');
+	if (!begins || !isalnum((unsigned char)*at))
+		return used;
+	for (size_t f = 0; f < sizeof(IN_WORDS) / sizeof(IN_WORDS[0]) && used == 0; f++)
+		used = IN_WORDS[f](at, b);
+	return used;
+}
+
+char *redact_text(void *mem, const char *text)
+{
+	struct builder b = {.mem = mem};
+
+	put(&b, "", 0);
+	for (const char *at = text; *at != '\0';) {
+		size_t used = hide_at(text, at, &b);
+		if (used == 0)
+			put(&b, at, 1);
+		at += used == 0 ? 1 : used;
+	}
+	return b.text;
+}
+
+static json_t *masked(const json_t *value);
+
+static json_t *masked_object(const json_t *object)
+{
+	json_t *out = json_object();
+	const char *named = json_string_value(json_object_get(object, "name"));
+	bool pair = named != NULL && redact_is_telling(named);
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)object, name, value) {
+		bool hide = redact_is_telling(name) || (pair && str_eq(name, "value"));
+		bool empty = json_is_null(value) || json_is_boolean(value);
+		json_object_set_new(out, name,
+				    hide && !empty ? json_string(HIDDEN) : masked(value));
+	}
+	return out;
+}
+
+static json_t *masked(const json_t *value)
+{
+	json_t *out;
+	size_t n;
+	json_t *element;
+
+	if (json_is_object(value))
+		return masked_object(value);
+	if (json_is_string(value)) {
+		SCOPE(tmp);
+		return json_string(redact_text(tmp, json_string_value(value)));
+	}
+	if (!json_is_array(value))
+		return json_deep_copy(value);
+	out = json_array();
+	json_array_foreach ((json_t *)value, n, element)
+		json_array_append_new(out, masked(element));
+	return out;
+}
+
+json_t *redact_json(void *mem, const json_t *value)
+{
+	return mem_own(mem, masked(value));
+}
+
+char *redact_reason(void *mem, const char *reason)
+{
+	const char *near = strstr(reason, " near '");
+	const char *kept = reason;
+
+	if (near != NULL)
+		kept = str_fmt(mem, "%.*s near …", (int)(near - reason), reason);
+	return redact_text(mem, kept);
+}
+
+static size_t quoted(const char *at, struct builder *b)
+{
+	if (*at != '"' && *at != '\'')
+		return 0;
+	const char *end = strchr(at + 1, *at);
+	if (end == NULL)
+		return 0;
+	put_text(b, "<…>");
+	return (size_t)(end + 1 - at);
+}
+
+/* Hex with a digit in it, eight or more, UUIDs too. */
+static size_t identifier(const char *at, struct builder *b)
+{
+	bool digit = false;
+	size_t n = 0;
+
+	for (; isxdigit((unsigned char)at[n]) || (at[n] == '-' && n > 0); n++)
+		digit = digit || isdigit((unsigned char)at[n]);
+	if (n < 8 || !digit || is_word(at[n]))
+		return 0;
+	put_text(b, "<id>");
+	return n;
+}
+
+static size_t number(const char *at, struct builder *b)
+{
+	size_t n = strspn(at, "0123456789");
+
+	if (n > 0)
+		put_text(b, "<n>");
+	return n;
+}
+
+static size_t address(const char *at, struct builder *b)
+{
+	size_t n = email_length(at);
+
+	if (n > 0)
+		put_text(b, "<e-mail>");
+	return n;
+}
+
+char *redact_pattern(void *mem, const char *reason)
+{
+	static finder *const AT_BEGIN[] = {address, identifier};
+	struct builder b = {.mem = mem};
+
+	put(&b, "", 0);
+	for (const char *at = reason; *at != '\0';) {
+		bool begins = at == reason || !is_word(at[-1]);
+		/* a ' in the middle of a word is no quote */
+		size_t used = begins ? quoted(at, &b) : 0;
+		for (size_t f = 0; f < 2 && begins && used == 0; f++)
+			used = AT_BEGIN[f](at, &b);
+		if (used == 0)
+			used = number(at, &b);
+		if (used == 0) {
+			put(&b, at, 1);
+			used = 1;
+		}
+		at += used;
+	}
+	return str_cut(mem, b.text, PATTERN_POINTS);
+}

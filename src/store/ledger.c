@@ -1,0 +1,581 @@
+#include "store/ledger.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum {
+	SEGMENT_BYTES = 4 * 1024 * 1024,
+	ALIGN = 8,
+	MAGIC = 0x52457361, /* "asER" */
+	WINDOW_BYTES = 256 * 1024,
+	NAME_BYTES = 40
+};
+
+static const char SPARE[] = "intake-spare.log";
+
+struct header {
+	uint32_t magic, bytes;
+	uint64_t number, durable;
+	uint32_t epoch, kind;
+	uint64_t checksum;
+};
+
+/* A file, named after its first record. A record is in the last segment that does not begin behind it. */
+struct segment {
+	uint64_t first, size;
+	bool unsure; /* holds what must not be taken for a record of a later use */
+};
+
+/* A sequential reader of segments. */
+struct cursor {
+	int fd;
+	uint64_t first;	 /* of the open segment; 0 = none is open */
+	uint64_t size;
+	uint64_t at;	 /* offset of the next record */
+	uint64_t number; /* its number */
+	uint32_t epoch;	 /* of the record before */
+	unsigned char *window;
+	size_t window_bytes, window_room;
+	uint64_t window_at;
+};
+
+struct ledger {
+	int dir_fd;
+	uint32_t epoch;
+	/* the appending side */
+	int fd;
+	uint64_t next, group_first;
+	unsigned char *group;
+	size_t group_bytes;
+	bool broken; /* the last write failed: what the file holds behind `at` is unknown */
+	_Atomic uint64_t durable;
+	pthread_mutex_t lock; /* the list, and where in its last segment is written */
+	struct segment *segments;
+	size_t count;
+	uint64_t at;
+	uint64_t read_first, read_at; /* where the reader is */
+	/* the reading side */
+	struct cursor reader;
+	/* found at opening */
+	uint64_t counted; /* what is missing up to this record is counted already */
+	_Atomic uint64_t lost;
+	char damage[96];
+};
+
+static enum status trouble(const char *what)
+{
+	char reason[128];
+
+	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+		return failure(E_TRANSIENT,
+			       "store: the disk is full; make room in the data directory");
+	return failure(E_TRANSIENT, "store: %s the intake log: %s", what,
+		       strerror_r(errno, reason, sizeof(reason)));
+}
+
+static void name_of(char name[NAME_BYTES], uint64_t first)
+{
+	str_print(name, NAME_BYTES, "intake-%016" PRIx64 ".log", first);
+}
+
+static size_t padded(size_t bytes)
+{
+	return (sizeof(struct header) + bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static uint64_t checksum_of(const struct header *h, const unsigned char *payload)
+{
+	return XXH3_64bits_withSeed(payload, h->bytes,
+				    XXH3_64bits(h, offsetof(struct header, checksum)));
+}
+
+/* The list. */
+
+/* At the end, in place of one that begins with the same record: then what that held did not count. */
+static void add_segment(struct ledger *l, uint64_t first, uint64_t size)
+{
+	pthread_mutex_lock(&l->lock);
+	struct segment *last = l->count == 0 ? NULL : &l->segments[l->count - 1];
+	if (last != NULL && last->first == first)
+		l->count--;
+	else if (last != NULL)
+		last->unsure = l->broken;
+	l->segments = GROW(l, l->segments, struct segment, l->count + 1);
+	l->segments[l->count++] = (struct segment){.first = first, .size = size};
+	l->at = 0;
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* The segment that holds this record; `*end` is the first record that it cannot hold. */
+static struct segment segment_of(struct ledger *l, uint64_t number, uint64_t *end)
+{
+	struct segment found = {0};
+
+	*end = UINT64_MAX;
+	pthread_mutex_lock(&l->lock);
+	for (size_t n = 0; n < l->count; n++) {
+		if (l->segments[n].first > number) {
+			*end = l->segments[n].first;
+			break;
+		}
+		found = l->segments[n];
+	}
+	pthread_mutex_unlock(&l->lock);
+	return found;
+}
+
+/* Reading. */
+
+static enum status open_segment(struct ledger *l, struct cursor *c, const struct segment *s)
+{
+	char name[NAME_BYTES];
+
+	if (c->fd >= 0)
+		close(c->fd);
+	name_of(name, s->first);
+	c->fd = openat(l->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	c->first = c->fd < 0 ? 0 : s->first;
+	c->size = s->size;
+	c->at = c->window_at = 0;
+	c->window_bytes = 0;
+	return c->fd < 0 ? trouble("cannot open") : OK;
+}
+
+/* Makes [at, at + n) of the segment readable at *out; fewer bytes at its end are E_NOTFOUND. */
+static enum status look(struct cursor *c, uint64_t at, size_t n, const unsigned char **out)
+{
+	if (at + n > c->size)
+		return failure(E_NOTFOUND, "the segment ends");
+	if (at < c->window_at || at + n > c->window_at + c->window_bytes) {
+		size_t want = n > WINDOW_BYTES ? n : WINDOW_BYTES;
+		if (want > c->window_room) {
+			talloc_free(c->window);
+			c->window = NEW_ARRAY(NULL, unsigned char, want);
+			c->window_room = want;
+		}
+		ssize_t got = pread(c->fd, c->window, want, (off_t)at);
+		c->window_at = at;
+		c->window_bytes = got < 0 ? 0 : (size_t)got;
+		if (got < 0)
+			return trouble("cannot read");
+		if ((size_t)got < n)
+			return failure(E_NOTFOUND, "the segment ends");
+	}
+	*out = c->window + (at - c->window_at);
+	return OK;
+}
+
+/* The whole record at this offset. E_NOTFOUND: there is none. */
+static enum status inspect(struct cursor *c, uint64_t at, struct header *h,
+			   const unsigned char **payload)
+{
+	const unsigned char *bytes = NULL;
+
+	TRY(look(c, at, sizeof(*h), &bytes));
+	memcpy(h, bytes, sizeof(*h));
+	if (h->magic != MAGIC || h->bytes > LEDGER_RECORD_LIMIT)
+		return failure(E_NOTFOUND, "no record");
+	TRY(look(c, at, padded(h->bytes), &bytes));
+	*payload = bytes + sizeof(*h);
+	return h->checksum == checksum_of(h, *payload) ? OK
+						       : failure(E_NOTFOUND, "a damaged record");
+}
+
+static enum status step(struct cursor *c, const unsigned char **payload, size_t *bytes)
+{
+	struct header h;
+
+	TRY(inspect(c, c->at, &h, payload));
+	if (h.number != c->number || h.epoch < c->epoch)
+		return failure(E_NOTFOUND, "an old record");
+	*bytes = h.bytes;
+	c->at += padded(h.bytes);
+	c->epoch = h.epoch;
+	c->number++;
+	return OK;
+}
+
+/* Reads the record `c->number`, wherever it is. */
+static enum status advance(struct ledger *l, struct cursor *c, const unsigned char **payload,
+			   size_t *bytes)
+{
+	uint64_t end;
+	struct segment s = segment_of(l, c->number, &end);
+
+	if (s.first == 0)
+		return failure(E_NOTFOUND, "no such record");
+	if (c->first != s.first) {
+		TRY(open_segment(l, c, &s));
+		c->at = 0;
+	}
+	return step(c, payload, bytes);
+}
+
+/* A whole record further on that knows the missing one as durable. */
+static bool find_later(struct cursor *c, uint64_t end)
+{
+	const unsigned char *payload;
+	struct header h;
+
+	for (uint64_t at = c->at + ALIGN; at + sizeof(h) <= c->size; at += ALIGN) {
+		if (inspect(c, at, &h, &payload) != OK || h.number <= c->number ||
+		    h.number >= end || h.durable < c->number || h.epoch < c->epoch)
+			continue;
+		c->at = at;
+		c->number = h.number;
+		return true;
+	}
+	return false;
+}
+
+/* The file keeps its damage under another name for whoever wants to look at it. */
+static void keep_damaged(struct ledger *l, uint64_t first)
+{
+	char name[NAME_BYTES], kept[NAME_BYTES + 8];
+
+	name_of(name, first);
+	str_print(kept, sizeof(kept), "%s.damaged", name);
+	linkat(l->dir_fd, name, l->dir_fd, kept, 0);
+	str_print(l->damage, sizeof(l->damage), "%s", kept);
+	for (size_t n = 0; n < l->count; n++)
+		l->segments[n].unsure |= l->segments[n].first == first;
+}
+
+/* Behind a record that is not whole: the next one that counts, or false at the end of the log. */
+static bool resume(struct ledger *l, struct cursor *c)
+{
+	uint64_t end, missing = c->number;
+	struct segment s = segment_of(l, missing, &end);
+
+	if (c->first != s.first || !find_later(c, end)) {
+		if (end == UINT64_MAX)
+			return false;
+		c->number = end;
+	}
+	if (missing <= l->counted)
+		missing = l->counted + 1;
+	if (c->number > missing) {
+		atomic_fetch_add(&l->lost, c->number - missing);
+		keep_damaged(l, s.first);
+	}
+	return true;
+}
+
+enum status ledger_read(struct ledger *l, uint64_t *number, const unsigned char **payload,
+			size_t *bytes)
+{
+	*number = l->reader.number;
+	if (*number > atomic_load(&l->durable))
+		return failure(E_NOTFOUND, "no more records");
+	enum status s;
+	while ((s = advance(l, &l->reader, payload, bytes)) == E_NOTFOUND &&
+	       resume(l, &l->reader))
+		*number = l->reader.number;
+	pthread_mutex_lock(&l->lock);
+	l->read_first = l->reader.first;
+	l->read_at = l->reader.at;
+	pthread_mutex_unlock(&l->lock);
+	if (s == E_NOTFOUND)
+		return failure(E_INTERNAL, "store: record %" PRIu64 " of the intake log is damaged",
+			       *number);
+	return s;
+}
+
+void ledger_seek(struct ledger *l, uint64_t number)
+{
+	struct cursor *c = &l->reader;
+	const unsigned char *payload;
+	size_t bytes;
+	uint64_t end;
+
+	c->first = 0;
+	c->epoch = 0;
+	c->number = segment_of(l, number + 1, &end).first;
+	while (c->number <= number && (advance(l, c, &payload, &bytes) == OK || resume(l, c)))
+		;
+	if (c->number <= number)
+		c->number = number + 1;
+}
+
+/* Writing. */
+
+static enum status sync_directory(struct ledger *l)
+{
+	return fsync(l->dir_fd) == 0 ? OK : trouble("cannot sync the directory of");
+}
+
+static enum status fill_with_zeros(int fd, uint64_t size)
+{
+	static const unsigned char zeros[64 * 1024];
+
+	for (uint64_t at = 0; at < size; at += sizeof(zeros)) {
+		errno = ENOSPC; /* what a short write to a file means */
+		if (pwrite(fd, zeros, sizeof(zeros), (off_t)at) != (ssize_t)sizeof(zeros))
+			return trouble("cannot write");
+	}
+	return fsync(fd) == 0 ? OK : trouble("cannot sync");
+}
+
+static enum status new_segment(struct ledger *l, const char *name, uint64_t size)
+{
+	if (size == SEGMENT_BYTES && renameat(l->dir_fd, SPARE, l->dir_fd, name) == 0)
+		l->fd = openat(l->dir_fd, name, O_WRONLY | O_CLOEXEC);
+	else
+		l->fd = openat(l->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (l->fd < 0)
+		return trouble("cannot create");
+	struct stat st;
+	if (fstat(l->fd, &st) == 0 && (uint64_t)st.st_size == size)
+		return sync_directory(l);
+	TRY(fill_with_zeros(l->fd, size));
+	return sync_directory(l);
+}
+
+/* Goes on in a new segment that begins with this record and has room for so many bytes. */
+static enum status roll(struct ledger *l, uint64_t first, uint64_t room)
+{
+	char name[NAME_BYTES];
+	uint64_t size = SEGMENT_BYTES;
+
+	while (size < room)
+		size *= 2;
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	name_of(name, first);
+	enum status s = new_segment(l, name, size);
+	if (s != OK) {
+		if (l->fd >= 0)
+			close(l->fd);
+		l->fd = -1;
+		unlinkat(l->dir_fd, name, 0);
+		return s;
+	}
+	add_segment(l, first, size);
+	l->broken = false;
+	return OK;
+}
+
+uint64_t ledger_append(struct ledger *l, const void *payload, size_t bytes)
+{
+	size_t size = padded(bytes);
+	size_t room = talloc_get_size(l->group);
+	struct header h = {.magic = MAGIC,
+			   .bytes = (uint32_t)bytes,
+			   .number = l->next,
+			   .durable = atomic_load(&l->durable),
+			   .epoch = l->epoch};
+
+	if (l->group_bytes == 0)
+		l->group_first = l->next;
+	if (l->group_bytes + size > room)
+		l->group = GROW(l, l->group, unsigned char, 2 * (l->group_bytes + size));
+	unsigned char *to = l->group + l->group_bytes;
+	h.checksum = checksum_of(&h, payload);
+	memset(to + size - ALIGN, 0, ALIGN);
+	memcpy(to, &h, sizeof(h));
+	memcpy(to + sizeof(h), payload, bytes);
+	l->group_bytes += size;
+	return l->next++;
+}
+
+static enum status write_group(struct ledger *l)
+{
+	uint64_t size = l->count == 0 ? 0 : l->segments[l->count - 1].size;
+
+	if (l->fd < 0 || l->broken || l->at + l->group_bytes > size)
+		TRY(roll(l, l->group_first, l->group_bytes));
+	ssize_t put = pwrite(l->fd, l->group, l->group_bytes, (off_t)l->at);
+	if (put >= 0 && (size_t)put < l->group_bytes)
+		errno = ENOSPC; /* what a short write to a file means */
+	if (put != (ssize_t)l->group_bytes)
+		return trouble("cannot write");
+	return fdatasync(l->fd) == 0 ? OK : trouble("cannot sync");
+}
+
+enum status ledger_sync(struct ledger *l)
+{
+	if (l->group_bytes == 0)
+		return OK;
+	enum status s = write_group(l);
+	if (s == OK) {
+		pthread_mutex_lock(&l->lock);
+		l->at += l->group_bytes;
+		pthread_mutex_unlock(&l->lock);
+		atomic_store(&l->durable, l->next - 1);
+	} else {
+		l->broken = true;
+		l->next = l->group_first;
+	}
+	l->group_bytes = 0;
+	if (talloc_get_size(l->group) > SEGMENT_BYTES) {
+		talloc_free(l->group);
+		l->group = NULL;
+	}
+	return s;
+}
+
+uint64_t ledger_durable(const struct ledger *l)
+{
+	return atomic_load(&l->durable);
+}
+
+uint64_t ledger_backlog(const struct ledger *l)
+{
+	struct ledger *m = (struct ledger *)l;
+	uint64_t bytes = 0;
+
+	pthread_mutex_lock(&m->lock);
+	for (size_t n = 0; n < m->count; n++)
+		if (m->segments[n].first >= m->read_first)
+			bytes += n + 1 == m->count ? m->at : m->segments[n].size;
+	bytes -= m->read_at < bytes ? m->read_at : bytes;
+	pthread_mutex_unlock(&m->lock);
+	return bytes;
+}
+
+static void retire(struct ledger *l, const struct segment *s)
+{
+	char name[NAME_BYTES];
+
+	name_of(name, s->first);
+	bool useful = s->size == SEGMENT_BYTES && !s->unsure &&
+		      faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
+	if (!useful || renameat(l->dir_fd, name, l->dir_fd, SPARE) != 0)
+		unlinkat(l->dir_fd, name, 0);
+}
+
+void ledger_forget(struct ledger *l, uint64_t number)
+{
+	struct segment gone = {0};
+
+	do {
+		pthread_mutex_lock(&l->lock);
+		bool over = l->count > 1 && l->segments[1].first <= number + 1 &&
+			    l->segments[0].first != l->reader.first;
+		gone = over ? l->segments[0] : (struct segment){0};
+		if (over)
+			memmove(l->segments, l->segments + 1,
+				--l->count * sizeof(l->segments[0]));
+		pthread_mutex_unlock(&l->lock);
+		if (gone.first != 0)
+			retire(l, &gone);
+	} while (gone.first != 0);
+}
+
+/* Opening. */
+
+static int by_first(const void *a, const void *b)
+{
+	uint64_t x = ((const struct segment *)a)->first;
+	uint64_t y = ((const struct segment *)b)->first;
+
+	return x < y ? -1 : x > y;
+}
+
+static enum status list_segments(struct ledger *l)
+{
+	int fd = openat(l->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	uint64_t first;
+	int end;
+
+	if (d == NULL)
+		return trouble("cannot list");
+	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+		struct stat st;
+		end = 0;
+		if (sscanf(e->d_name, "intake-%16" SCNx64 ".log%n", &first, &end) != 1 ||
+		    end == 0 || e->d_name[end] != '\0' || first == 0)
+			continue;
+		if (fstatat(l->dir_fd, e->d_name, &st, 0) == 0)
+			add_segment(l, first, (uint64_t)st.st_size);
+	}
+	closedir(d);
+	if (l->count > 1)
+		qsort(l->segments, l->count, sizeof(l->segments[0]), by_first);
+	return OK;
+}
+
+static enum status scan(struct ledger *l, uint64_t applied)
+{
+	struct cursor *c = &l->reader;
+	const unsigned char *payload;
+	size_t bytes;
+	enum status s = OK;
+
+	if (l->count == 0)
+		return OK;
+	c->number = l->segments[0].first;
+	l->counted = applied;
+	if (c->number > applied + 1) {
+		atomic_store(&l->lost, c->number - applied - 1);
+		str_print(l->damage, sizeof(l->damage), "%s", "the records before it are gone");
+	}
+	do {
+		while ((s = advance(l, c, &payload, &bytes)) == OK)
+			;
+	} while (s == E_NOTFOUND && resume(l, c));
+	if (s != E_NOTFOUND)
+		return s;
+	if (c->number > l->next)
+		l->next = c->number;
+	l->counted = l->next - 1;
+	return OK;
+}
+
+static int drop(struct ledger *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	if (l->reader.fd >= 0)
+		close(l->reader.fd);
+	if (l->dir_fd >= 0)
+		close(l->dir_fd);
+	talloc_free(l->reader.window);
+	pthread_mutex_destroy(&l->lock);
+	return 0;
+}
+
+enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t epoch,
+			struct ledger **out)
+{
+	struct ledger *l = NEW(mem, struct ledger);
+
+	*l = (struct ledger){.fd = -1, .reader = {.fd = -1}, .epoch = epoch, .next = applied + 1};
+	pthread_mutex_init(&l->lock, NULL);
+	l->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	talloc_set_destructor(l, drop);
+	if (l->dir_fd < 0)
+		return trouble("cannot open");
+	TRY(list_segments(l));
+	ledger_forget(l, applied);
+	TRY(scan(l, applied));
+	atomic_store(&l->durable, l->next - 1);
+	ledger_seek(l, applied);
+	/* what a torn write left behind is never written over, it is left behind */
+	TRY(roll(l, l->next, 0));
+	*out = l;
+	return OK;
+}
+
+uint64_t ledger_lost(const struct ledger *l, const char **where)
+{
+	*where = l->damage;
+	return atomic_load(&l->lost);
+}

@@ -1,0 +1,48 @@
+"""A short torture run, and the proof that its judge sees: each way of spoiling a run must be found out."""
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class TortureTest(unittest.TestCase):
+    def torture(self, *arguments):
+        run = subprocess.run([sys.executable, os.path.join(HERE, "torture.py"), *map(str, arguments)], capture_output=True, text=True)
+        for line in (run.stdout + run.stderr).splitlines():
+            print("# " + line, flush=True)
+        rows = dict(line.rsplit(None, 1) for line in run.stdout.splitlines() if line[:1] not in (" ", "") and len(line.split()) > 1)
+        return run.returncode, rows
+
+    def clean(self, *arguments):
+        code, rows = self.torture(*arguments)
+        self.assertEqual(code, 0)
+        for row in ("events lost", "incidents doubled", "effects lost", "effects doubled", "tickets doubled", "comments doubled"):
+            self.assertEqual(rows[row], "0", row)
+
+    def spoiled(self, how, *rows):
+        """Many short lives, so that chance spares no run."""
+        code, seen = self.torture("--kills", 30, "--rate", 15, "--patience", 15, "--show", 1, "--break", how)
+        self.assertEqual(code, 1)
+        for row in rows:
+            self.assertGreater(int(seen[row]), 0, row)
+
+    def test_50_kills_lose_and_double_nothing_with_linear(self):
+        self.clean("--kills", 50, "--rate", 10, "--mode", "linear")
+
+    def test_20_kills_lose_and_double_nothing_with_the_embedded_tracker(self):
+        self.clean("--kills", 20, "--rate", 10, "--mode", "embedded")
+
+    def test_the_judge_sees_an_early_acknowledgement(self):
+        self.spoiled("ack-early", "events lost")
+
+    def test_the_judge_sees_events_that_are_not_recognised(self):
+        self.spoiled("dedupe", "incidents doubled", "effects doubled")
+
+    def test_the_judge_sees_peers_that_forget_keys(self):
+        self.spoiled("no-key", "effects doubled", "tickets doubled", "comments doubled")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,153 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "domain/redact.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static void secrets_in_text_are_hidden(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"password=tulip7", "password=[redacted]"},
+		{"PASSWORD: tulip7, next", "PASSWORD: [redacted], next"},
+		{"{\"db_password\": \"tul\\\"ip\", \"a\": 1}",
+		 "{\"db_password\": \"[redacted]\", \"a\": 1}"},
+		{"{\\\"token\\\":\\\"tulip\\\"}", "{\\\"token\\\":\\\"[redacted]\\\"}"},
+		{"--api-key='a b c' rest", "--api-key='[redacted]' rest"},
+		{"x-api-key: 12", "x-api-key: [redacted]"},
+		{"Authorization: Bearer abcdefgh end", "Authorization: [redacted] end"},
+		{"sent Bearer abcdefgh.ij-k end", "sent Bearer [redacted] end"},
+		{"Basic dXNlcjpwYXNz", "Basic [redacted]"},
+		{"Basic check", "Basic check"},
+		{"curl https://amy:tulip@db.test:5432/x", "curl https://[redacted]@db.test:5432/x"},
+		{"see eyJhbGciOi.eyJzdWIi.c2ln-nat_ure.", "see [redacted]"},
+		{"key ghp_0123456789abcdef0123 leaked", "key [redacted] leaked"},
+		{"AKIAABCDEFGHIJKLMNOP", "[redacted]"},
+		{"word aB3dE5fG7hI9jK1lM3nO5pQ7 end", "word [redacted] end"},
+		{"write to amy.b+c@mail.example.test, please", "write to [e-mail], please"},
+		{"card 4111 1111 1111 1111.", "card [card]."},
+		{"card 4111-1111-1111-1111", "card [card]"},
+		{"5500005555555559", "[card]"},
+		{"-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\nafter",
+		 "[private key]\nafter"},
+		{"-----BEGIN PRIVATE KEY-----\ncut", "[private key]"},
+		{"\\npassword=tulip", "\\npassword=[redacted]"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
+static void what_is_no_secret_stays(void **state)
+{
+	static const char *const CASES[] = {
+		"",
+		"pod api-7f9c5d6b4-x2x9z in namespace shop is not ready",
+		"4111 1111 1111 1112",			 /* a wrong check digit */
+		"1732464000000 and 1732464000000000001", /* times */
+		"f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+		"0f343b0931126a20f133d67c2b018a3b5c1d2e3f405162738495a6b7c8d9eaf0",
+		"password must not be empty",
+		"the token: ",
+		"https://prometheus.test:9090/graph?g0.expr=up",
+		"a@b, @, x@y.z1",
+		"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+		"data.labels.pod must be a string",
+		"grüße ☂",
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i]), CASES[i]);
+}
+
+static void members_with_telling_names_are_hidden_whole(void **state)
+{
+	static const char IN[] =
+		"{\"labels\":{\"pod\":\"p\",\"Api_Key\":\"q\"},\"password\":{\"a\":[1]},\"n\":5,"
+		"\"token\":null,\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"tulip\"},"
+		"{\"name\":\"PORT\",\"value\":\"1\"}],\"note\":\"secret=tulip by a@b.test\"}";
+	static const char WANT[] =
+		"{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"[redacted]\"},"
+		"{\"name\":\"PORT\",\"value\":\"1\"}],\"labels\":{\"Api_Key\":\"[redacted]\","
+		"\"pod\":\"p\"},\"n\":5,\"note\":\"secret=[redacted] by [e-mail]\","
+		"\"password\":\"[redacted]\",\"token\":null}";
+	SCOPE(tmp);
+	json_t *in = NULL;
+
+	(void)state;
+	assert_int_equal(json_parse(tmp, IN, strlen(IN), &in), OK);
+	assert_string_equal(json_text(tmp, redact_json(tmp, in)), WANT);
+	assert_non_null(strstr(json_text(tmp, in), "tulip")); /* the original is untouched */
+}
+
+static void reasons_of_one_kind_have_one_pattern(void **state)
+{
+	static const struct {
+		const char *reason, *pattern;
+	} CASES[] = {
+		{"line 3, column 17: '}' expected near 'x'",
+		 "line <n>, column <n>: <…> expected near <…>"},
+		{"events[12].data.labels.pod must be a string",
+		 "events[<n>].data.labels.pod must be a string"},
+		{"no answer from f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "no answer from <id>"},
+		{"trace 4bf92f3577b34da6a3ce929d0e0e4736 failed", "trace <id> failed"},
+		{"the peer's answer was 503", "the peer's answer was <n>"},
+		{"assignee amy@mail.test is unknown", "assignee <e-mail> is unknown"},
+		{"specversion must be \"1.0\"", "specversion must be <…>"},
+		{"defaced face", "defaced face"},
+		{"unended \"quote", "unended \"quote"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_pattern(tmp, CASES[i].reason), CASES[i].pattern);
+}
+
+static void a_reason_does_not_quote_what_a_parser_found(void **state)
+{
+	SCOPE(tmp);
+
+	(void)state;
+	assert_string_equal(redact_reason(tmp, "line 1, column 2: '}' expected near 'tulip'"),
+			    "line 1, column 2: '}' expected near …");
+	assert_string_equal(redact_reason(tmp, "token=tulip is wrong"),
+			    "token=[redacted] is wrong");
+}
+
+static void a_pattern_is_bounded(void **state)
+{
+	SCOPE(tmp);
+	char *text = talloc_zero_array(tmp, char, 5001);
+
+	(void)state;
+	memset(text, 'x', 5000);
+	assert_true(strlen(redact_pattern(tmp, text)) < 210);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(secrets_in_text_are_hidden),
+		cmocka_unit_test(what_is_no_secret_stays),
+		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
+		cmocka_unit_test(reasons_of_one_kind_have_one_pattern),
+		cmocka_unit_test(a_reason_does_not_quote_what_a_parser_found),
+		cmocka_unit_test(a_pattern_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
