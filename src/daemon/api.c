@@ -250,8 +250,6 @@ static enum status decide(struct http_exchange *x, struct store *store, const ch
 	return OK;
 }
 
-enum { CATCH_UP_MS = 2000 };
-
 struct route {
 	const char *method;
 	const char *path; /* ends in / when something follows */
@@ -290,7 +288,6 @@ void api_handle(struct http_exchange *x, void *store)
 		reply_error(x, 405, "method not allowed", r->method);
 		return;
 	}
-	store_catch_up(store, CATCH_UP_MS); /* who was answered can read what he wrote */
 	enum status s = r->answer(x, store, path + strlen(r->path));
 	if (s == E_INTERNAL)
 		log_event(LOG_ERROR, "api_failed", "path", path, "error", status_message(), NULL);
