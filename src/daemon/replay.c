@@ -146,7 +146,8 @@ static void find_out(void *mem, struct replay *r, const struct event *e,
 		out->incident = 0;
 }
 
-/* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up. */
+/* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up.
+ */
 static void send_back(void *mem, struct replay *r, const struct letter_original *o,
 		      struct letter_outcome *out)
 {

@@ -10,7 +10,8 @@
  *   resolved, incident still on        ends it, unless the event is of an older episode
  *   resolved, nothing known            remembered as the end of that episode
  *
- * An alert of a webhook has no id of its own: its episode is its identity, and no row of `event` is written for it.
+ * An alert of a webhook has no id of its own: its episode is its identity, and no row of `event` is
+ * written for it.
  */
 #include "store/admit.h"
 
@@ -223,7 +224,8 @@ static enum status admit_firing(struct arrival *x)
 		TRY(repeat(x, episode.incident));
 		return hold(x, 1);
 	}
-	TRY(admit_flush(x->to)); /* another episode of a held incident may have moved its last_starts_ms */
+	TRY(admit_flush(
+		x->to)); /* another episode of a held incident may have moved its last_starts_ms */
 	TRY(newest(x->to->db, x->e->fingerprint, &k));
 	if (episode.known)
 		return open_incident(x, k.incident, episode.ends_ms);
@@ -337,8 +339,9 @@ static enum status last_sequence(struct database *db, const char *source, const 
 	return OK;
 }
 
-/* Order is the order of admission; a sequence only tells what was missed or came late (SRE-011.1), and the event takes
- * effect all the same: what it means depends on its episode, not on when it came. */
+/* Order is the order of admission; a sequence only tells what was missed or came late (SRE-011.1),
+ * and the event takes effect all the same: what it means depends on its episode, not on when it
+ * came. */
 static enum status follow_sequence(const struct arrival *x)
 {
 	const struct record_event *e = x->e;

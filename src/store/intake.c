@@ -18,7 +18,7 @@ enum {
 	FEED_RECORDS = 1024,
 	FEED_BYTES = 1024 * 1024,
 	LOAD_SLICE = 20000,
-	LOOK_MS = 1000, /* between looks at a disk that did not take what was written */
+	LOOK_MS = 1000,	   /* between looks at a disk that did not take what was written */
 	KEYS_ROOM = 262144 /* the least that the filter is made for */
 };
 
@@ -61,7 +61,10 @@ static bool waiting(void *arg)
 static enum status feed(void *arg, struct writer *w, struct database *db)
 {
 	struct intake *in = arg;
-	struct applying a = {.db = db, .writer = w, .store_uid = in->uid, .seal = in->options.seal,
+	struct applying a = {.db = db,
+			     .writer = w,
+			     .store_uid = in->uid,
+			     .seal = in->options.seal,
 			     .epoch = in->epoch};
 	const unsigned char *payload;
 	size_t bytes, total = 0;
@@ -82,7 +85,8 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 	return database_run(db, "UPDATE intake SET applied = ?", "i", (int64_t)in->reached);
 }
 
-/* A failure of one record must not hold up all others for ever; one of the disk holds up everything. */
+/* A failure of one record must not hold up all others for ever; one of the disk holds up
+ * everything. */
 static void settled(void *arg, enum status s, bool synced)
 {
 	struct intake *in = arg;

@@ -12,10 +12,11 @@ static const char CONTEXT[] = "intake record";
 enum { VERSION = 1, TAG_EVENT = 1, TAG_REFUSAL = 2, SAMPLED = 1, KEYED = 2, RESOLVED = 4 };
 
 /* The order on disk. */
-#define EVENT_TEXTS(T)                                                                             \
-	T(id) T(source) T(type) T(subject) T(correlation_id) T(trace_id) T(span_id) T(key)         \
-		T(partition_key) T(sequence) T(fingerprint) T(name) T(labels) T(annotations)       \
-			T(generator_url)
+#define EVENT_TEXTS(T) \
+	T(id) \
+	T(source) \
+	T(type) T(subject) T(correlation_id) T(trace_id) T(span_id) T(key) T(partition_key) \
+		T(sequence) T(fingerprint) T(name) T(labels) T(annotations) T(generator_url)
 #define REFUSAL_TEXTS(T) T(id) T(source) T(type) T(error) T(category) T(body) T(report)
 
 /* Writes when there is a place to write to; counts in any case. */
@@ -71,8 +72,8 @@ static struct record_event flat_event(void *mem, const struct event *e, bool key
 		.state = a->state,
 		.fingerprint = a->fingerprint,
 		.name = a->name,
-		.labels = json_text(mem, a->labels),
-		.annotations = json_text(mem, a->annotations),
+		.labels = labels_text(mem, &a->labels),
+		.annotations = labels_text(mem, &a->annotations),
 		.generator_url = a->generator_url,
 		.starts_ms = a->starts_ms,
 		.ends_ms = a->ends_ms,
@@ -112,7 +113,7 @@ struct sealed {
 struct page {
 	const struct event_set *set;
 	struct record_event *flat; /* of the members that are events */
-	struct sealed *sealed;     /* of the others */
+	struct sealed *sealed;	   /* of the others */
 	const char *origin;
 	int64_t received_ms;
 };

@@ -87,14 +87,14 @@ static struct event *event_of(void *mem, const char *id, const char *alert, int6
 
 	*a = (struct alert){.state = ends == 0 ? ALERT_FIRING : ALERT_RESOLVED,
 			    .name = alert,
-			    .labels = mem_own(mem, json_pack("{s:s}", "alertname", alert)),
-			    .annotations = mem_own(mem, json_object()),
+			    .labels = {NEW_ARRAY(mem, struct label, 1), 1},
 			    .starts_ms = starts * 1000,
 			    .ends_ms = ends * 1000,
 			    .generator_url = "",
 			    .receiver = "",
 			    .group_key = ""};
-	a->fingerprint = alert_fingerprint(mem, a->labels);
+	a->labels.at[0] = (struct label){"alertname", alert};
+	a->fingerprint = alert_fingerprint(mem, &a->labels);
 	*e = (struct event){.id = id,
 			    .source = "test",
 			    .type = EVENT_TYPE_FIRED,
