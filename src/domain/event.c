@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 
 /* A(field, attribute name) */
@@ -256,11 +257,10 @@ static enum status check_attribute(const char *name, const char *value)
 }
 
 /* SRE-011.5: nothing that means something to a shell, a template, SQL or HTML. */
-static enum status check_key(const char *name, const char *value)
+static enum status check_injection(const char *name, const char *value)
 {
 	static const char *const TRICKS[] = {"../", "--", "/*", "${", "{{", "$("};
 
-	TRY(check_attribute(name, value));
 	if (strpbrk(value, "'\"`;<>\\{}|") != NULL)
 		return failure(E_INVALID, "%s holds a character that no key needs", name);
 	for (size_t n = 0; n < sizeof(TRICKS) / sizeof(TRICKS[0]); n++)
@@ -268,6 +268,20 @@ static enum status check_key(const char *name, const char *value)
 			return failure(E_INVALID, "%s holds \"%s\", which no key needs", name,
 				       TRICKS[n]);
 	return OK;
+}
+
+static enum status check_key(const char *name, const char *value)
+{
+	const char *fault = strlen(value) > LIMIT_ATTRIBUTE_BYTES ? "length" : "format";
+	enum status s = check_attribute(name, value);
+
+	if (s == OK) {
+		fault = "injection";
+		s = check_injection(name, value);
+	}
+	if (s != OK)
+		metric_add(M_IDEMPOTENCY_REJECTED, 1, fault);
+	return s;
 }
 
 static enum status check_keys(const struct draft *d)
@@ -413,6 +427,7 @@ static void refuse(void *mem, struct event_member *m, const struct draft *d, con
 	m->id = fit(mem, d->id);
 	m->source = fit(mem, d->source);
 	m->type = fit(mem, d->type);
+	m->partition_key = fit(mem, d->partitionkey);
 	m->raw = raw;
 }
 
@@ -432,7 +447,8 @@ static void decode_member(void *mem, const struct source *from, enum status draf
 	if (s == OK)
 		s = finish_event(mem, from, d, m);
 	if (s != OK) {
-		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type))
+		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type) ||
+		    !utf8_or_null(d->partitionkey))
 			*d = (struct draft){0};
 		refuse(mem, m, d, where, raw);
 	}
@@ -617,6 +633,7 @@ static void webhook_member(void *mem, const struct event_request *r, const struc
 					   .id = "",
 					   .source = source,
 					   .type = "",
+					   .partition_key = "",
 					   .raw = webhook_of_one(mem, w, n)};
 		return;
 	}

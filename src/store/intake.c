@@ -65,6 +65,7 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 			     .writer = w,
 			     .store_uid = in->uid,
 			     .seal = in->options.seal,
+			     .order_rules = in->options.order_rules,
 			     .epoch = in->epoch};
 	const unsigned char *payload;
 	size_t bytes, total = 0;
@@ -350,8 +351,7 @@ static void *serve(void *arg)
 
 enum status intake_admit(struct intake *in, struct admission *a)
 {
-	TRY(record_encode(a->results, a->set, a->origin, a->received_ms, in->options.seal,
-			  &a->record, &a->record_bytes));
+	TRY(record_encode(a->results, a, in->options.seal, &a->record, &a->record_bytes));
 	if (ledger_backlog(in->ledger) > in->options.backlog_limit)
 		return failure_after(1000, E_RATE, "too many events wait to be applied");
 	a->next = NULL;
