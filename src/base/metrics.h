@@ -33,6 +33,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(DLQ_CAPTURE, HISTOGRAM, "dlq_capture_seconds", "", "From the failure to its durable dead letter.") \
 	M(DLQ_REPLAY, COUNTER, "dlq_replay_total", "outcome", "Replays: success, failure, refused.") \
 	M(DLQ_ARCHIVED, COUNTER, "dlq_archived_total", "", "Dead letters moved to the archive.") \
+	M(RATE_LIMITED, COUNTER, "rate_limited_total", "endpoint", "Events and API calls that were over their limit.") \
 	M(INCIDENTS_ACTIVE, GAUGE, "incidents_active", "state", "Incidents that are not closed.") \
 	M(STEP_SECONDS, HISTOGRAM, "step_duration_seconds", "step,outcome", "One run of one step.") \
 	M(STEP_RETRIES, COUNTER, "step_retries_total", "step,reason", "Steps put back for another try.") \

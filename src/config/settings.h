@@ -37,6 +37,11 @@
 	S(intake_request_timeout, DURATION, "intake.request_timeout", "", "30s", "100ms..10m", "a client that has not sent a whole request by then is cut off") \
 	S(intake_connections, INTEGER, "intake.connections", "", "1024", "1..65536", "open connections; more are refused") \
 	S(intake_queue, INTEGER, "intake.queue", "", "8192", "1..1000000", "requests that may wait for the disk; more get 503") \
+	S(intake_rate, INTEGER, "intake.rate", "", "20000", "1..10000000", "events a second that one caller may send; more get 429") \
+	S(intake_burst, INTEGER, "intake.burst", "", "40000", "1..100000000", "events that one caller may send at once after a pause") \
+	S(intake_rates, LIST, "intake.rates", "", "", "SOURCE-PATTERN=EVENTS/s (or /m, /h)", "limits of their own for events of some sources; the first pattern that fits counts") \
+	S(api_rate, INTEGER, "api.rate", "", "200", "1..1000000", "reads of the API a second that one caller may make; more get 429") \
+	S(api_change_rate, INTEGER, "api.change_rate", "", "50", "1..1000000", "the same for calls that change something: replays, archiving, drops, approvals") \
 	S(catalogue, PATH, "catalogue", "AGENT_SRE_CATALOGUE", "", "a YAML file", "the remediation functions; without it every alert goes to a person") \
 	S(mode, MODE, "policy.mode", "OPERATION_MODE", "autopilot", "autopilot|agentic|supervised|shadow", "act, ask before every action, or only report") \
 	S(risk_limit, RISK, "policy.risk_limit", "AGENT_SRE_RISK_LIMIT", "low", "low|medium|high", "autopilot acts up to this risk and asks above it") \

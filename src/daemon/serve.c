@@ -24,6 +24,7 @@
 #include "daemon/dlq.h"
 #include "daemon/listen.h"
 #include "daemon/peers.h"
+#include "daemon/rates.h"
 #include "daemon/receive.h"
 #include "daemon/reply.h"
 #include "flow/schedule.h"
@@ -131,6 +132,8 @@ static void answer_inside(struct http_exchange *x, const struct service *s)
 			receive_event(x, s->store);
 		else
 			receive_webhook(x, s->store);
+	} else if ((dlq_knows(path) || api_knows(path)) && !rates_admit_call(x)) {
+		return;
 	} else if (dlq_knows(path)) {
 		desk_submit(dlq_is_slow(x) ? s->dlq_desk : s->desk, x);
 	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
@@ -188,6 +191,7 @@ static enum status start_http(void *mem, struct service *s)
 		.connection_limit_per_address = (unsigned)set->intake_connections,
 	};
 
+	TRY(rates_configure(set));
 	TRY(listen_address(mem, set->listen, &o));
 	TRY(read_pem(mem, set->tls_certificate, &o.tls_certificate));
 	TRY(read_pem(mem, set->tls_key, &o.tls_key));
