@@ -58,7 +58,7 @@
 	S(prometheus_url, URL, "prometheus.url", "PROMETHEUS_URL", "http://prometheus:9090", "http(s) URL", "where remedies are verified") \
 	S(prometheus_timeout, DURATION, "prometheus.timeout", "PROMETHEUS_TIMEOUT", "30s", "100ms..5m", "of one query") \
 	S(prometheus_token, SECRET, "prometheus.token", "PROMETHEUS_TOKEN", "", "a token", "bearer token") \
-	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes") \
+	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes; gets the alerts about the agent itself") \
 	S(alertmanager_token, SECRET, "alertmanager.token", "ALERTMANAGER_TOKEN", "", "a token", "bearer token") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
 	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
@@ -76,6 +76,7 @@
 	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events and closed incidents are kept") \
 	S(dlq_retention, DURATION, "dlq.retention", "", "30d", "1h..3650d", "how long dead letters are kept before they go to the archive") \
 	S(dlq_retention_by_type, LIST, "dlq.retention_by_type", "", "", "TYPE=DURATION", "the same for single event types") \
+	S(dlq_ticket_above, INTEGER, "dlq.ticket_above", "", "10", "1..1000000", "a group of dead letters gets a ticket when it has more than these, or a permanent failure") \
 	S(dlq_max_replays, INTEGER, "dlq.max_replays", "", "5", "1..100", "how often one dead letter may be replayed") \
 	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
 	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \

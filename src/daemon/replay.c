@@ -139,7 +139,8 @@ static const char *outcome_name(enum admit_outcome o)
 	}
 }
 
-/* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up. */
+/* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up.
+ */
 static void send_back(void *mem, struct replay *r, const struct letter_original *o,
 		      struct letter_outcome *out)
 {

@@ -22,6 +22,7 @@
 #include "daemon/broker.h"
 #include "daemon/desk.h"
 #include "daemon/dlq.h"
+#include "daemon/evaluator.h"
 #include "daemon/listen.h"
 #include "daemon/peers.h"
 #include "daemon/rates.h"
@@ -35,7 +36,9 @@ enum {
 	DLQ_THREADS = 1, /* changes of dead letters follow one another */
 	DLQ_WAITING = 16,
 	DRAIN_MS = 10000,
+	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
 	TICK_MS = 60000,
+	TICK_FAKE_CLOCK_MS = 1000,
 	EXPIRE_EVERY_TICKS = 10
 };
 
@@ -50,6 +53,9 @@ struct service {
 	struct desk *dlq_desk;
 	struct http_server *server;
 	struct broker *broker;
+	struct alertmanager alertmanager; /* as the flow's, with less patience */
+	struct evaluator *evaluator;
+	struct letter_ticket_rules ticket_rules;
 };
 
 static bool token_fits(const char *have, const char *want)
@@ -255,6 +261,33 @@ static enum status start_broker(void *mem, struct service *s)
 	return OK;
 }
 
+/* Each second, on the evaluator's thread. */
+static void refresh(void *arg)
+{
+	const struct service *s = arg;
+
+	dlq_gauges(s->store);
+	dlq_tickets(s->store, &s->ticket_rules);
+}
+
+static enum status start_evaluator(void *mem, struct service *s)
+{
+	s->alertmanager = s->flow.alertmanager;
+	s->alertmanager.timeout_ms = SELF_ALERT_TIMEOUT_MS;
+	s->ticket_rules = (struct letter_ticket_rules){
+		.above = s->settings->dlq_ticket_above,
+		.on_call = s->settings->on_call,
+		.base_url = base_url(mem, s->settings),
+	};
+	const struct evaluator_options o = {
+		.alertmanager = &s->alertmanager,
+		.instance = base_url(mem, s->settings),
+		.refresh = refresh,
+		.arg = s,
+	};
+	return evaluator_start(mem, &o, &s->evaluator);
+}
+
 static enum status start(void *mem, struct service *s)
 {
 	const struct store_options o = {
@@ -274,7 +307,8 @@ static enum status start(void *mem, struct service *s)
 	TRY(start_flow(mem, s));
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
-	return start_broker(mem, s);
+	TRY(start_broker(mem, s));
+	return start_evaluator(mem, s);
 }
 
 static void stop(struct service *s)
@@ -289,6 +323,7 @@ static void stop(struct service *s)
 		desk_close(s->dlq_desk);
 	if (s->schedule != NULL)
 		schedule_stop(s->schedule, s->settings->drain);
+	evaluator_stop(s->evaluator);
 	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);
@@ -298,12 +333,14 @@ static void stop(struct service *s)
 
 static void run_until_stopped(struct service *s)
 {
-	for (int tick = 0; !listen_wait(TICK_MS); tick++) {
+	int pause = clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS;
+
+	for (int tick = 0; !listen_wait(pause); tick++) {
 		if (tick % EXPIRE_EVERY_TICKS != 0)
 			continue;
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
 			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
-		dlq_expire(s->store);
+		dlq_expire(s->store, s->settings->retention);
 	}
 }
 
