@@ -115,8 +115,8 @@ static const char VERSION_3[] =
 	"CREATE INDEX dead_letter_by_correlation ON dead_letter(correlation_id);"
 	"CREATE INDEX dead_letter_in_work ON dead_letter(id) WHERE state = 'replaying' OR "
 	"pending_action <> '';"
-	/* one spell of failures that has a ticket; its lane in ticket_op is -id; seed: of the ids of
-	 * what is done to the ticket */
+	/* one spell of failures that has a ticket; its lane in ticket_op is -id; seed: of the ids
+	 * of what is done to the ticket */
 	"CREATE TABLE failure_group ("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, group_key TEXT NOT NULL, letter INTEGER NOT NULL, "
 	"seed TEXT NOT NULL,"

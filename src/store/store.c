@@ -101,8 +101,8 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	database_use_seal(db, s->seal);
 	TRY(letters_start(db, s->seal));
 	TRY(writer_start(s, db, o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
-			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
-			 NULL, &s->writer));
+			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes, NULL,
+			 &s->writer));
 	*out = s;
 	return OK;
 }
