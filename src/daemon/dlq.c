@@ -1,5 +1,6 @@
 #include "daemon/dlq.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -383,8 +384,12 @@ void dlq_gauges(struct store *store)
 
 void dlq_tickets(struct store *store, const struct letter_ticket_rules *rules)
 {
-	if (store_letter_tickets(store, rules, clock_now()) != OK)
+	static atomic_bool failing; /* said once, not every second of a full disk */
+	bool failed = store_letter_tickets(store, rules, clock_now()) != OK;
+
+	if (failed && !atomic_load(&failing))
 		log_event(LOG_ERROR, "dead_letter_tickets_failed", "error", status_message(), NULL);
+	atomic_store(&failing, failed);
 }
 
 void dlq_expire(struct store *store, int64_t retention_ms)

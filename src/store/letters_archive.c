@@ -393,8 +393,10 @@ static enum status read_line(void *mem, const char *path, int64_t at, int64_t by
 	char *text = NEW_ARRAY(mem, char, (size_t)bytes + 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return trouble(path);
+	if (fd < 0) { /* no retry brings back a file that somebody took away */
+		enum status s = trouble(path);
+		return errno == ENOENT ? failure_in(E_INTERNAL, "put it back") : s;
+	}
 	ssize_t got = pread(fd, text, (size_t)bytes, at);
 	close(fd);
 	if (got != bytes)

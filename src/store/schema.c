@@ -110,6 +110,8 @@ static const char VERSION_3[] =
 	"ALTER TABLE dead_letter ADD COLUMN sealed BLOB;"
 	"ALTER TABLE dead_letter ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX dead_letter_open ON dead_letter(id) WHERE state <> 'resolved';"
+	"CREATE INDEX dead_letter_unsealed ON dead_letter(id) WHERE body IS NOT NULL OR group_key "
+	"= '';"
 	"CREATE INDEX dead_letter_by_group ON dead_letter(group_key, id);"
 	"CREATE INDEX dead_letter_by_event ON dead_letter(event_source, event_id);"
 	"CREATE INDEX dead_letter_by_correlation ON dead_letter(correlation_id);"

@@ -1,4 +1,5 @@
 """Dead letters from end to end: tickets of groups, archive and replay under kills, limits, bursts."""
+import http.client
 import json
 import os
 import threading
@@ -265,6 +266,23 @@ class Limits(LettersCase):
         self.assertEqual(noisy, [200] * 3 + [429] * 3)
         quiet = [post_event(w.agent.url, event(alertname=f"Q{n}", source="quiet"))[0] for n in range(50)]
         self.assertEqual(quiet, [200] * 50)
+
+    def test_the_table_of_callers_is_bounded_and_the_least_recent_one_is_dropped(self):
+        w = self.world(intake={"rates": ["*=1/h"]}, policy={"mode": "shadow"})
+        port = int(w.agent.url.rsplit(":", 1)[1])
+
+        def send(n):
+            connection = http.client.HTTPConnection("127.0.0.1", port, source_address=(f"127.1.{n // 250}.{n % 250 + 1}", 0))
+            connection.request("POST", "/", json.dumps(event(status="resolved", alertname=f"A{n}", ends="2026-01-15T10:47:00Z")),
+                               {"Content-Type": "application/cloudevents+json"})
+            code = connection.getresponse().status
+            connection.close()
+            return code
+        self.assertEqual([send(0), send(0)], [200, 429])
+        self.assertEqual({send(n) for n in range(1, 1024)}, {200})
+        self.assertEqual(send(0), 429, "1024 callers are known")
+        self.assertEqual(send(1024), 200)
+        self.assertEqual([send(0), send(1)], [429, 200], "the one that was quiet longest was forgotten")
 
     def test_calls_that_change_something_are_limited_apart_from_reads(self):
         w = self.world(api={"rate": 1000, "change_rate": 2})
