@@ -11,6 +11,8 @@
 #include "base/metrics.h"
 #include "base/str.h"
 #include "base/trace.h"
+#include "daemon/rates.h"
+#include "daemon/replay.h"
 #include "daemon/reply.h"
 
 struct intake {
@@ -232,6 +234,7 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 {
 	struct refusal *r = NEW(http_mem(x), struct refusal);
 	size_t bytes;
+	const char *body = http_body(x, &bytes);
 	int64_t now = clock_now();
 	const struct dead_letter d = {
 		.event_id = "",
@@ -247,7 +250,11 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 		.origin = webhook ? "webhook" : "agent",
 		.received_ms = now,
 		.failed_ms = now,
-		.body = http_body(x, &bytes),
+		.body = body,
+		.body_bytes = bytes,
+		.mode = webhook ? event_mode_name(EVENT_WEBHOOK) : "",
+		.content_type = http_header(x, "Content-Type"),
+		.headers = replay_headers(x),
 	};
 
 	*r = *refusal;
@@ -272,13 +279,14 @@ static void receive(struct http_exchange *x, struct store *store, bool webhook)
 	request.body = http_body(x, &request.body_bytes);
 	enum status s = webhook ? event_decode_webhook(http_mem(x), &request, &set)
 				: event_decode(http_mem(x), &request, &set, &unsupported);
+	const char *why = s == OK ? NULL : str_dup(http_mem(x), status_message());
+	if (!rates_admit_events(x, set))
+		return;
 	if (s == OK) {
 		admit(x, store, set, webhook);
 		return;
 	}
-	struct refusal r = {.x = x,
-			    .code = unsupported ? 415 : 400,
-			    .detail = str_dup(http_mem(x), status_message())};
+	struct refusal r = {.x = x, .code = unsupported ? 415 : 400, .detail = why};
 	r.what = unsupported ? "Unsupported media type"
 		 : webhook   ? "Invalid JSON payload"
 			     : "Invalid CloudEvent JSON";
@@ -299,6 +307,7 @@ void receive_refused(struct http_exchange *x, int code, const char *why, struct 
 {
 	const struct refusal r = {.x = x, .code = code, .what = "request refused", .detail = why};
 
-	refuse(x, store, &r, code == 413 ? "oversize" : "envelope",
-	       str_eq(http_path(x), "/webhook"));
+	if (rates_admit_events(x, NULL))
+		refuse(x, store, &r, code == 413 ? "oversize" : "envelope",
+		       str_eq(http_path(x), "/webhook"));
 }
