@@ -54,13 +54,18 @@ static char *pointer_to(void *mem, const struct place *at)
 	return text;
 }
 
+static bool is_heard(const struct check *c)
+{
+	return c->out != NULL && c->silent == 0 && c->out->count < JSON_VIOLATIONS_MAX;
+}
+
 /* Says no; and why, unless nobody listens. */
 static bool PRINTF(4, 5)
 	no(struct check *c, const struct place *at, const char *rule, const char *fmt, ...)
 {
 	va_list args;
 
-	if (c->out == NULL || c->silent > 0 || c->out->count == JSON_VIOLATIONS_MAX)
+	if (!is_heard(c))
 		return false;
 	struct json_violation *v = &c->out->violations[c->out->count++];
 	v->pointer = pointer_to(c->mem, at);
@@ -167,18 +172,21 @@ static unsigned types_of(const json_t *v)
 	return real == floor(real) ? TYPE_NUMBER | TYPE_INTEGER : TYPE_NUMBER;
 }
 
-static const char *type_names(void *mem, unsigned types)
+static const char *type_names(const struct check *c, unsigned types)
 {
-	char *text = str_dup(mem, "");
-
+	if (!is_heard(c))
+		return "";
+	char *text = str_dup(c->mem, "");
 	for (size_t t = 0; t < TYPE_COUNT; t++)
 		if ((types & TYPE_NAMES[t].type) != 0)
 			str_add(&text, "%s%s", *text == '\0' ? "" : " or ", TYPE_NAMES[t].name);
 	return text;
 }
 
-static const char *shown(struct check *c, const json_t *value)
+static const char *shown(const struct check *c, const json_t *value)
 {
+	if (!is_heard(c))
+		return "";
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 	char *out = str_cut(c->mem, text == NULL ? "?" : text, 80);
 
@@ -194,8 +202,8 @@ static bool check_type(struct check *c, const struct node *n, const json_t *v,
 
 	if (n->types == 0 || (n->types & have) != 0)
 		return true;
-	return no(c, at, "type", "must be %s, is %s", type_names(c->mem, n->types),
-		  type_names(c->mem, have & ~(unsigned)TYPE_INTEGER));
+	return no(c, at, "type", "must be %s, is %s", type_names(c, n->types),
+		  type_names(c, have & ~(unsigned)TYPE_INTEGER));
 }
 
 static bool check_choice(struct check *c, const struct node *n, const json_t *v,
@@ -313,6 +321,9 @@ static bool check_string(struct check *c, const struct node *n, const json_t *v,
 {
 	const char *text = json_string_value(v);
 	bool sized = n->sizes[MIN_LENGTH] >= 0 || n->sizes[MAX_LENGTH] >= 0;
+
+	if (!spend(c, json_string_length(v) / 64))
+		return false;
 	bool good = !sized || check_size(c, n, MIN_LENGTH, points(text), "characters", at);
 
 	if (n->pattern != NULL && !matches(c, n->pattern, text))
@@ -390,7 +401,7 @@ static bool check_property(struct check *c, const struct node *n, const char *na
 	bool covered = known != NULL;
 	bool good = known == NULL || fits(c, known->node, v, &here);
 
-	if (!spend(c, n->properties.count / 8))
+	if (!spend(c, 1 + n->properties.count / 8))
 		return false;
 	for (size_t i = 0; i < n->patterns.count; i++) {
 		if (!matches(c, n->patterns.list[i].pattern, name))
