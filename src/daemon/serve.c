@@ -26,6 +26,7 @@
 #include "daemon/peers.h"
 #include "daemon/receive.h"
 #include "daemon/reply.h"
+#include "daemon/schemas.h"
 #include "flow/schedule.h"
 
 enum {
@@ -47,6 +48,7 @@ struct service {
 	struct desk *desk;
 	struct dlq dlq;
 	struct desk *dlq_desk;
+	struct schemas *schemas;
 	struct http_server *server;
 	struct broker *broker;
 };
@@ -110,6 +112,8 @@ static void answer_slow(struct http_exchange *x, void *arg)
 		show_metrics(x, s);
 	else if (dlq_knows(http_path(x)))
 		dlq_handle(x, (void *)&s->dlq);
+	else if (schemas_knows(http_path(x)))
+		schemas_handle(x, s->schemas);
 	else
 		api_handle(x, s->store);
 }
@@ -133,7 +137,8 @@ static void answer_inside(struct http_exchange *x, const struct service *s)
 			receive_webhook(x, s->store);
 	} else if (dlq_knows(path)) {
 		desk_submit(dlq_is_slow(x) ? s->dlq_desk : s->desk, x);
-	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
+	} else if (api_knows(path) || schemas_knows(path) ||
+		   (str_eq(path, "/metrics") && is_get(x))) {
 		desk_submit(s->desk, x);
 	} else {
 		reply_error(x, 404, "no such path", "see agent-sre(1)");
@@ -267,6 +272,7 @@ static enum status start(void *mem, struct service *s)
 	TRY(log_level_parse(s->settings->log_level, &level));
 	log_init(level, STDOUT_FILENO);
 	TRY(store_open(mem, &o, &s->store));
+	TRY(schemas_start(mem, s->settings->schemas, s->store, &s->schemas));
 	TRY(start_flow(mem, s));
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
@@ -288,13 +294,17 @@ static void stop(struct service *s)
 	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);
+	if (s->schemas != NULL)
+		schemas_stop(s->schemas);
 	if (s->store != NULL)
 		store_close(s->store);
 }
 
 static void run_until_stopped(struct service *s)
 {
+	/* SIGHUP ends a wait too */
 	for (int tick = 0; !listen_wait(TICK_MS); tick++) {
+		schemas_refresh(s->schemas);
 		if (tick % EXPIRE_EVERY_TICKS != 0)
 			continue;
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)

@@ -17,7 +17,6 @@
 #include "domain/schema_parts.h"
 
 #define FIRST "v1.0"
-#define UNKNOWN "unknown"
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 
@@ -64,7 +63,7 @@ const char *schema_version_of(void *mem, const char *dataschema)
 	while (from > 0 && dataschema[from - 1] != '/')
 		from--;
 	char *name = str_ndup(mem, dataschema + from, n - from);
-	return schema_is_version(name) ? name : UNKNOWN;
+	return schema_is_version(name) ? name : SCHEMA_UNKNOWN;
 }
 
 static const struct family *family_of(const struct schema_registry *r, const char *type)
@@ -220,7 +219,7 @@ static void begin_counters(const struct schema_registry *r)
 {
 	for (size_t t = 0; t < SCHEMA_TYPE_COUNT; t++) {
 		const struct family *f = &r->families[t];
-		metric_add(M_SCHEMA_ERRORS, 0, f->type, UNKNOWN);
+		metric_add(M_SCHEMA_ERRORS, 0, f->type, SCHEMA_UNKNOWN);
 		for (size_t n = 0; n < f->count; n++) {
 			const struct version *v = f->versions[n];
 			metric_add(M_SCHEMA_ERRORS, 0, f->type, v->name);
@@ -429,7 +428,7 @@ static enum status unknown_version(const struct family *f, const char *dataschem
 			dataschema);
 
 	add_violation(out->report, "version", "/dataschema", status_message());
-	metric_add(M_SCHEMA_ERRORS, 1, f->type, UNKNOWN);
+	metric_add(M_SCHEMA_ERRORS, 1, f->type, SCHEMA_UNKNOWN);
 	return s;
 }
 
@@ -442,7 +441,7 @@ enum status schema_apply(void *mem, const struct schema_registry *r, const char 
 	const json_t *slo = json_object_get(data, "slo");
 	enum status s = OK;
 
-	*out = (struct schema_outcome){.version = v == NULL ? UNKNOWN : detected,
+	*out = (struct schema_outcome){.version = v == NULL ? SCHEMA_UNKNOWN : detected,
 				       .data = data,
 				       .dataschema = dataschema == NULL ? "" : dataschema};
 	if (f == NULL)

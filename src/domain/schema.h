@@ -27,6 +27,7 @@ enum {
 	SCHEMA_VERSIONS_MAX = 64, /* of one type */
 };
 
+#define SCHEMA_UNKNOWN "unknown" /* every version that is not registered, in reports and metrics */
 #define SCHEMA_NOTICE_MS (90LL * 24 * 3600 * 1000) /* from the deprecation notice to the end of life (SRE-013.12) */
 
 struct schema_registry;
