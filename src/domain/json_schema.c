@@ -429,8 +429,7 @@ static enum status compile_ref(struct compiler *c, struct node *n, const json_t 
 	} while (target != NULL);
 	if (target == NULL)
 		return failure(E_INVALID, "$ref: %.100s leads nowhere", json_string_value(value));
-	enum status s = node_of(c, target, &n->ref);
-	return s == OK ? OK : failure_in(s, "$ref");
+	return node_of(c, target, &n->ref);
 }
 
 static enum status compile_object(struct compiler *c, struct node *n, const json_t *schema)
