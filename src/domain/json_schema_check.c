@@ -349,7 +349,7 @@ static bool check_unique(struct check *c, const json_t *v, const struct place *a
 	size_t count = json_array_size(v);
 
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < i; k++)
+		for (size_t k = 0; k < i && c->work >= 0; k++)
 			if (same(c, json_array_get(v, i), json_array_get(v, k)))
 				return no(c, at, "uniqueItems", "items %zu and %zu are the same", k,
 					  i);
@@ -373,7 +373,7 @@ static bool contains(struct check *c, const struct node *n, const json_t *v)
 
 	c->silent++;
 	json_array_foreach ((json_t *)v, i, item)
-		found = found || fits(c, n, item, NULL);
+		found = found || (c->work >= 0 && fits(c, n, item, NULL));
 	c->silent--;
 	return found;
 }
@@ -386,6 +386,8 @@ static bool check_array(struct check *c, const struct node *n, const json_t *v,
 	json_t *item;
 
 	json_array_foreach ((json_t *)v, i, item) {
+		if (c->work < 0)
+			return false;
 		const struct node *inner = node_of_item(n, i);
 		const struct place here = {.up = at, .item = i};
 		if (inner != NULL && !fits(c, inner, item, &here))
@@ -484,6 +486,8 @@ static bool check_object(struct check *c, const struct node *n, const json_t *v,
 	if (n->required != NULL)
 		good = check_required(c, n->required, v, "required", at) && good;
 	json_object_foreach ((json_t *)v, name, value) {
+		if (c->work < 0)
+			return false;
 		good = check_property(c, n, name, value, at) && good;
 		if (n->singles[NAMES] != NULL)
 			good = check_name(c, n->singles[NAMES], name, at) && good;
