@@ -168,16 +168,16 @@ static enum status check_ways(const struct family *f)
 	for (size_t h = 0; h < f->hop_count; h++)
 		if (schema_find(f, f->hops[h]->from) == NULL ||
 		    schema_find(f, f->hops[h]->to) == NULL)
-			return failure(E_INVALID, "adapter %s->%s: no such version",
-				       f->hops[h]->from, f->hops[h]->to);
+			return failure(E_INVALID, "%s: adapter %s->%s: no such version",
+				       f->hops[h]->origin, f->hops[h]->from, f->hops[h]->to);
 	for (size_t n = 0; n < f->count; n++) {
 		const struct version *v = f->versions[n];
 		if (!arrives(v) && !v->forced)
 			return failure(
 				E_INVALID,
-				"%s of %s breaks and has no adapter: it needs one that leads "
+				"%s: %s of %s breaks and has no adapter: it needs one that leads "
 				"to a version this agent reads, such as \"%s->" FIRST "\"",
-				v->name, v->type, v->name);
+				v->origin, v->name, v->type, v->name);
 	}
 	return OK;
 }

@@ -10,7 +10,7 @@ enum { SCHEMA_TYPE_COUNT = 2, SCHEMA_HOPS_MAX = 256 };
 extern const char *const SCHEMA_TYPES[SCHEMA_TYPE_COUNT];
 
 struct hop {
-	const char *from, *to;
+	const char *from, *to, *origin;
 	const json_t *steps;
 	struct adapter *adapter;
 };

@@ -165,7 +165,7 @@ static enum status read_hop(void *mem, const char *name, const json_t *steps, st
 	return json_is_null(steps) ? OK : adapter_compile(mem, steps, &hop->adapter);
 }
 
-static enum status read_hops(void *mem, const json_t *doc, struct family *f)
+static enum status read_hops(void *mem, const json_t *doc, const char *origin, struct family *f)
 {
 	const json_t *adapters = json_object_get(doc, "adapters");
 	const char *version = json_str(doc, "version");
@@ -175,7 +175,7 @@ static enum status read_hops(void *mem, const json_t *doc, struct family *f)
 	if (adapters != NULL && !json_is_object(adapters))
 		return failure(E_INVALID, "adapters must be an object");
 	json_object_foreach ((json_t *)adapters, name, steps) {
-		struct hop hop = {0};
+		struct hop hop = {.origin = origin};
 		enum status s = read_hop(mem, name, steps, &hop);
 		if (s == OK && !str_eq(hop.from, version) && !str_eq(hop.to, version))
 			s = failure(E_INVALID, "does not concern %s", version);
@@ -241,7 +241,7 @@ static enum status add_to_family(void *mem, struct family *f, const struct schem
 	TRY(read_schema(mem, doc, v));
 	TRY(read_breaking(doc, v, is_new));
 	TRY(read_deprecation(doc, v));
-	return read_hops(mem, doc, f);
+	return read_hops(mem, doc, v->origin, f);
 }
 
 enum status schema_read(struct schema_registry *r, const struct schema_source *source,
