@@ -248,9 +248,9 @@ static int show(const struct invocation *i)
 
 static void print_result(const struct invocation *i, json_t *result)
 {
+	show_clean(i->mem, result); /* replaces its strings */
 	const char *incident = json_str(result, "incident");
 
-	show_clean(i->mem, result);
 	printf("%lld  %-8s %s%s%s\n", (long long)json_int(result, "dlq_id", 0),
 	       json_is_true(json_object_get(result, "success")) ? "resolved" : "stays",
 	       show_word(result, "outcome"), incident == NULL ? "" : " ",
