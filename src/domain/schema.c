@@ -182,12 +182,9 @@ static enum status check_ways(const struct family *f)
 	return OK;
 }
 
-enum status schema_registry_new(const struct schema_source *sources, size_t count,
-				struct schema_registry **out)
+static enum status fill(struct schema_registry *r, const struct schema_source *sources,
+			size_t count)
 {
-	SCOPE(tmp);
-	struct schema_registry *r = NEW(tmp, struct schema_registry);
-
 	for (size_t n = 0; n < SCHEMA_TYPE_COUNT; n++)
 		r->families[n].type = SCHEMA_TYPES[n];
 	TRY(add_built_in(r));
@@ -200,9 +197,21 @@ enum status schema_registry_new(const struct schema_source *sources, size_t coun
 		find_ways(&r->families[n]);
 		TRY(check_ways(&r->families[n]));
 	}
-	r->holds = 1;
-	*out = talloc_steal(NULL, r);
 	return OK;
+}
+
+enum status schema_registry_new(const struct schema_source *sources, size_t count,
+				struct schema_registry **out)
+{
+	struct schema_registry *r = NEW(NULL, struct schema_registry);
+
+	r->holds = 1;
+	enum status s = fill(r, sources, count);
+	if (s == OK)
+		*out = r;
+	else
+		talloc_free(r);
+	return s;
 }
 
 void schema_registry_release(struct schema_registry *r)
