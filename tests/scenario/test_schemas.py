@@ -145,6 +145,20 @@ class SchemasTest(unittest.TestCase):
         self.assertTrue(w.agent.start(), w.agent.stderr())
         self.assertEqual(post_event(w.agent.url, versioned("v3.0", 0))[0], 200)
 
+    def test_metrics_and_log_name_the_version(self):
+        w = self.world()
+        for body in (versioned("v1.0", 0), versioned("v2.0", 0), versioned("v9.0", 0), {**versioned("v1.0", 1), "dataschema": AT + "v2.0"}):
+            post_event(w.agent.url, body)
+        text = w.agent.get("/metrics")[1]
+        received = [line for line in text.splitlines() if line.startswith("agent_sre_cloudevents_received_total{")]
+        for version, outcome in (("v1.0", "admitted"), ("v2.0", "admitted"), ("unknown", "rejected"), ("v2.0", "rejected")):
+            self.assertEqual(sum(f'schema_version="{version}",outcome="{outcome}"}} 1' in line for line in received), 1, received)
+        self.assertNotIn("v9.0", text)
+        refused = [json.loads(line) for line in w.agent.lines if '"cloudevent_rejected"' in line]
+        self.assertEqual([(r["event_id"], r["event_type"], r["schema_version"]) for r in refused],
+                         [("v9.0-0", FIRED, "unknown"), ("v1.0-1", FIRED, "v2.0")])
+        self.assertIn("alert_name is missing", refused[1]["error"])
+
     def test_additions_are_audited_and_refusals_too(self):
         w = self.world()
         self.add(w, V3)
