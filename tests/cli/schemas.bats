@@ -48,6 +48,13 @@ setup() {
 	says "v1.1     io.homelab.prometheus.alert.resolved  as it is"
 }
 
+@test "the example of the documentation is valid" {
+	sed -n '/^```yaml/,/^```$/{/^```/d;p}' "$HERE/../../docs/howto/evolve-a-schema.md" >example.yaml
+	[ -s example.yaml ]
+	run -0 "$AGENT_SRE" schemas check example.yaml --event event.json
+	says 'v3.0, read as {"alertname":"Far"'
+}
+
 @test "check refuses what the agent would refuse, naming the file" {
 	run -1 "$AGENT_SRE" schemas check naked.yaml
 	says "naked.yaml: v3.0 of io.homelab.prometheus.alert.fired breaks and has no adapter"
