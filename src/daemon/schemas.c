@@ -59,7 +59,9 @@ static enum status load_files(void *mem, const struct schemas *s, struct sources
 	*all = (struct sources){0};
 	if (str_empty(s->path))
 		return OK;
-	return schema_files_load(mem, s->path, &all->list, &all->count);
+	if (schema_files_load(mem, s->path, &all->list, &all->count) != OK)
+		return failure_in(E_INVALID, "schemas");
+	return OK;
 }
 
 static bool is_same(const struct schema_entry *e, const json_t *document)
