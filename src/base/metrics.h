@@ -13,7 +13,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 
 /* M(id, kind, name, labels separated by commas, help) */
 #define METRICS(M) \
-	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,outcome", \
+	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,schema_version,outcome", \
 	  "Events received, by what became of them: admitted, duplicate, rejected, refused.") \
 	M(CLOUDEVENT_PROCESSING, HISTOGRAM, "cloudevent_processing_seconds", "", \
 	  "From the end of a request's body to its answer, the durable write included.") \

@@ -43,6 +43,7 @@
 	S(api_rate, INTEGER, "api.rate", "", "200", "1..1000000", "reads of the API a second that one caller may make; more get 429") \
 	S(api_change_rate, INTEGER, "api.change_rate", "", "50", "1..1000000", "the same for calls that change something: replays, archiving, drops, approvals") \
 	S(catalogue, PATH, "catalogue", "AGENT_SRE_CATALOGUE", "", "a YAML file", "the remediation functions; without it every alert goes to a person") \
+	S(schemas, PATH, "schemas", "AGENT_SRE_SCHEMAS", "", "a directory or a file", "versions of event data beside those that are built in, YAML or JSON; loaded again when they change and on SIGHUP") \
 	S(mode, MODE, "policy.mode", "OPERATION_MODE", "autopilot", "autopilot|agentic|supervised|shadow", "act, ask before every action, or only report") \
 	S(risk_limit, RISK, "policy.risk_limit", "AGENT_SRE_RISK_LIMIT", "low", "low|medium|high", "autopilot acts up to this risk and asks above it") \
 	S(act_confidence, FRACTION, "policy.act_confidence", "", "0.70", "0..1", "act from this confidence on") \

@@ -60,9 +60,10 @@ static void count(const struct intake *in)
 		const struct event_member *m = &set->members[n];
 		const char *type = m->event != NULL ? m->event->type : m->type;
 		const char *source = m->event != NULL ? m->event->source : m->source;
+		const char *version = m->event != NULL ? m->event->version : m->version;
 		const char *outcome = outcome_word(in, n);
 		metric_add(M_CLOUDEVENTS_RECEIVED, 1, type_word(type), source_word(source),
-			   event_mode_name(set->mode), outcome);
+			   event_mode_name(set->mode), version, outcome);
 		if (str_eq(outcome, "duplicate"))
 			metric_add(M_DUPLICATES, 1);
 		if (m->event != NULL && m->event->status_disagrees)
@@ -179,7 +180,8 @@ static void note_event(struct event *e)
 	span_end(&span);
 	log_event(LOG_INFO, "cloudevent_received", "event_id", e->id, "event_type", e->type,
 		  "event_source", e->source, "correlation_id", e->correlation_id, "alertname",
-		  e->alert->name, "status", alert_state_name(e->alert->state), NULL);
+		  e->alert->name, "status", alert_state_name(e->alert->state), "schema_version",
+		  e->version, NULL);
 }
 
 static void admit(struct http_exchange *x, struct store *store, struct event_set *set, bool webhook)
@@ -202,6 +204,8 @@ static void admit(struct http_exchange *x, struct store *store, struct event_set
 			note_event(set->members[n].event);
 		else
 			log_event(LOG_WARN, "cloudevent_rejected", "error", set->members[n].error,
+				  "event_id", set->members[n].id, "event_type",
+				  set->members[n].type, "schema_version", set->members[n].version,
 				  NULL);
 	}
 	if (store_admit(store, &in->admission) != OK) {
@@ -258,7 +262,7 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 	};
 
 	*r = *refusal;
-	metric_add(M_CLOUDEVENTS_RECEIVED, 1, "other", "other", webhook ? "webhook" : "unknown",
+	metric_add(M_CLOUDEVENTS_RECEIVED, 1, "other", "other", webhook ? "webhook" : "unknown", "",
 		   "rejected");
 	log_event(LOG_WARN, "failed_to_parse_cloudevent_json", "error", refusal->detail, NULL);
 	if (store_bury(store, &d, buried, r) != OK)

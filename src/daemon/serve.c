@@ -28,6 +28,7 @@
 #include "daemon/rates.h"
 #include "daemon/receive.h"
 #include "daemon/reply.h"
+#include "daemon/schemas.h"
 #include "flow/schedule.h"
 
 enum {
@@ -52,6 +53,7 @@ struct service {
 	struct desk *desk;
 	struct dlq dlq;
 	struct desk *dlq_desk;
+	struct schemas *schemas;
 	struct http_server *server;
 	struct broker *broker;
 	struct alertmanager alertmanager; /* as the flow's, with less patience */
@@ -124,6 +126,8 @@ static void answer_slow(struct http_exchange *x, void *arg)
 	store_catch_up(s->store, CATCH_UP_MS); /* who was answered can read what he wrote */
 	if (dlq_knows(http_path(x)))
 		dlq_handle(x, (void *)&s->dlq);
+	else if (schemas_knows(http_path(x)))
+		schemas_handle(x, s->schemas);
 	else
 		api_handle(x, s->store);
 }
@@ -145,11 +149,13 @@ static void answer_inside(struct http_exchange *x, const struct service *s)
 			receive_event(x, s->store);
 		else
 			receive_webhook(x, s->store);
-	} else if ((dlq_knows(path) || api_knows(path)) && !rates_admit_call(x)) {
+	} else if ((dlq_knows(path) || api_knows(path) || schemas_knows(path)) &&
+		   !rates_admit_call(x)) {
 		return;
 	} else if (dlq_knows(path)) {
 		desk_submit(dlq_is_slow(x) ? s->dlq_desk : s->desk, x);
-	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
+	} else if (api_knows(path) || schemas_knows(path) ||
+		   (str_eq(path, "/metrics") && is_get(x))) {
 		desk_submit(s->desk, x);
 	} else {
 		reply_error(x, 404, "no such path", "see agent-sre(1)");
@@ -312,6 +318,7 @@ static enum status start(void *mem, struct service *s)
 	TRY(log_level_parse(s->settings->log_level, &level));
 	log_init(level, STDOUT_FILENO);
 	TRY(store_open(mem, &o, &s->store));
+	TRY(schemas_start(mem, s->settings->schemas, s->store, &s->schemas));
 	TRY(start_flow(mem, s));
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
@@ -335,6 +342,8 @@ static void stop(struct service *s)
 	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);
+	if (s->schemas != NULL)
+		schemas_stop(s->schemas);
 	if (s->store != NULL)
 		store_close(s->store);
 }
@@ -343,7 +352,9 @@ static void run_until_stopped(struct service *s)
 {
 	int pause = clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS;
 
+	/* SIGHUP ends a wait too */
 	for (int tick = 0; !listen_wait(pause); tick++) {
+		schemas_refresh(s->schemas);
 		if (tick % EXPIRE_EVERY_TICKS != 0)
 			continue;
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)

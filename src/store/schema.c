@@ -94,7 +94,17 @@ static const char VERSION_1[] =
 	"CREATE INDEX dead_letter_by_time ON dead_letter(failed_ms);";
 
 /* event schemas that were added at run time */
-static const char VERSION_2[] = "";
+static const char VERSION_2[] =
+	/* in the order of the ids: the newest stands last */
+	"CREATE TABLE event_schema ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, version TEXT NOT NULL,"
+	" document TEXT NOT NULL, added_by TEXT NOT NULL, added_ms INTEGER NOT NULL,"
+	" UNIQUE (type, version)) STRICT;"
+	/* what came of each version, those that are unknown as one */
+	"CREATE TABLE event_schema_usage ("
+	" type TEXT NOT NULL, version TEXT NOT NULL, received INTEGER NOT NULL, errors INTEGER NOT "
+	"NULL,"
+	" last_seen_ms INTEGER NOT NULL, PRIMARY KEY (type, version)) STRICT, WITHOUT ROWID;";
 
 /* dead letters: sealed originals, groups, replays, archive */
 static const char VERSION_3[] =
