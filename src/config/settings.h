@@ -72,6 +72,8 @@
 	S(dlq_retention, DURATION, "dlq.retention", "", "30d", "1h..3650d", "how long dead letters are kept before they go to the archive") \
 	S(dlq_retention_by_type, LIST, "dlq.retention_by_type", "", "", "TYPE=DURATION", "the same for single event types") \
 	S(dlq_max_replays, INTEGER, "dlq.max_replays", "", "5", "1..100", "how often one dead letter may be replayed") \
+	S(dlq_limit, INTEGER, "dlq.limit", "", "10000", "1..10000000", "dead letters; while there are as many and an outbox is full too, events get 503") \
+	S(outbox_limit, INTEGER, "outbox.limit", "", "100000", "1..10000000", "incidents that may wait for a peer that is away; more become dead letters until it is back") \
 	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
 	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \

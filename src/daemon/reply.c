@@ -12,9 +12,9 @@ static const char JSON[] = "application/json";
 /* Paths are counted by their first segment, out of a closed set. */
 static const char *path_word(const char *path)
 {
-	static const char *const KNOWN[] = {"/webhook", "/health",    "/ready",
-					    "/metrics", "/incidents", "/approvals",
-					    "/events",	"/tickets",   "/dlq"};
+	static const char *const KNOWN[] = {"/webhook",	  "/health",	"/ready",  "/metrics",
+					    "/incidents", "/approvals", "/events", "/tickets",
+					    "/dlq",	  "/partitions"};
 
 	if (str_eq(path, "/"))
 		return "/";

@@ -27,7 +27,7 @@ static const struct {
 	{"key", "validation_failure"},	    {"type", "validation_failure"},
 	{"data", "validation_failure"},	    {"schema", "schema_evolution"},
 	{"oversize", "validation_failure"}, {"step", "dependency_failure"},
-	{"ticket", "dependency_failure"},
+	{"ticket", "dependency_failure"},   {"outbox", "dependency_failure"},
 };
 
 const char *letter_category(const char *kind)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/database.h"
 #include "store/store.h"
@@ -23,6 +24,7 @@ struct store {
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];
 	int reader_count;
+	atomic_bool full;
 };
 
 /* A read-only connection for one query or a few; give it back. */

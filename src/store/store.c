@@ -100,8 +100,8 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	database_use_seal(db, s->seal);
 	TRY(letters_start(db, s->seal));
 	TRY(writer_start(s, db, o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
-			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
-			 NULL, &s->writer));
+			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes, NULL,
+			 &s->writer));
 	*out = s;
 	return OK;
 }
@@ -115,6 +115,26 @@ void store_close(struct store *s)
 enum status store_health(struct store *s)
 {
 	return writer_health(s->writer);
+}
+
+void store_set_full(struct store *s, bool full)
+{
+	atomic_store(&s->full, full);
+}
+
+bool store_is_full(struct store *s)
+{
+	return atomic_load(&s->full);
+}
+
+enum status store_epoch(struct store *s, int64_t *out)
+{
+	struct database *db = NULL;
+
+	TRY(reader_take(s, &db));
+	enum status status = database_number(db, out, "SELECT epoch FROM intake", "");
+	reader_give(s, db);
+	return status;
 }
 
 void store_on_due(struct store *s, store_due_fn *due, void *arg)
@@ -229,6 +249,7 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		"starts_ms FROM episode"
 		" WHERE received_ms < ? AND incident NOT IN (SELECT id FROM incident WHERE state "
 		"<> 6) LIMIT 2000)",
+		"DELETE FROM peer_partition WHERE healed_ms <> 0 AND healed_ms < ?",
 		"DELETE FROM call WHERE id IN (SELECT id FROM call WHERE at_ms < ? LIMIT 2000)",
 		"DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j JOIN incident i ON "
 		"i.id = j.incident"

@@ -87,6 +87,13 @@ struct admission {
 /* Joins the open group; `done` follows. E_RATE (and no `done`) when the waiting room is full. */
 NODISCARD enum status store_admit(struct store *s, struct admission *a);
 
+/* Nothing more can be kept for what is away: whoever sends keeps it. Said by daemon/partitions.h. */
+void store_set_full(struct store *s, bool full);
+bool store_is_full(struct store *s);
+
+/* How often this store was opened: the fencing token of this process, whose lock keeps out every other. 0 = unknown. */
+NODISCARD enum status store_epoch(struct store *s, int64_t *out);
+
 /* What is known of an event: {event_id, event_source, correlation_id, received_at, outcome,
  * incident?, state?}. E_NOTFOUND. */
 NODISCARD enum status store_event(void *mem, struct store *s, const char *source, const char *id, json_t **out);
