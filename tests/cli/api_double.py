@@ -35,6 +35,13 @@ DETAILS = {
 TICKET = {"key": "SRE-7", "title": "QueueStuck in ledger", "state": "In Progress", "body": "The queue is stuck.",
           "entries": [{"at": "2026-01-15T10:45:01Z", "kind": "comment", "body": "Restarting the consumer."}]}
 
+PARTITIONS = [
+    {"id": 2, "component": "linear", "peer": "linear", "state": "active", "kind": "silent", "error": "Operation timed \u001b[2J",
+     "detected_at": "2026-01-15T10:45:00Z", "seconds": 75.5, "buffered": 0, "replayed": 0},
+    {"id": 1, "component": "function", "peer": "function:pod-restart.ai.svc.cluster.local", "state": "healed",
+     "kind": "refused", "error": "Failed to connect", "detected_at": "2026-01-15T10:00:00Z",
+     "healed_at": "2026-01-15T10:00:12Z", "seconds": 12.0, "buffered": 3, "replayed": 3}]
+
 
 class Api(Double):
     def __init__(self, directory):
@@ -76,6 +83,8 @@ class Api(Double):
             return self.incident("INC-9", 1, "approval")
         if path == "/tickets/SRE-7":
             return Reply(200, TICKET)
+        if path == "/partitions":
+            return Reply(200, {"partitions": PARTITIONS})
         if path in ("/", "/webhook") and request.method == "POST":
             return self.taken(request)
         if path.startswith("/approvals/"):
