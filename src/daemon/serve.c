@@ -252,6 +252,7 @@ static enum status start_broker(void *mem, struct service *s)
 	if (!broker_is_configured(s->settings))
 		return OK;
 	TRY(broker_start(mem, s->settings, s->store, &s->broker));
+	broker_use_watch(s->broker, s->flow.watch);
 	replay_use_broker(s->dlq.replay, s->broker);
 	return OK;
 }

@@ -40,6 +40,8 @@ struct entry {
 	int64_t due_ms;
 	int64_t again_ms; /* a signal while busy; -1 = none */
 	int away;	  /* in the heap: the peer that it waits for, or WATCH_NOBODY */
+	int slot;	  /* the peer in whose outbox it has a place, also while it is visited, or
+			     WATCH_NOBODY */
 	int wave;	  /* woken since this peer is back, and not visited yet; or WATCH_NOBODY */
 	size_t heap_index;
 	struct entry *next;  /* in ready or parked */
@@ -72,7 +74,7 @@ struct schedule {
 	size_t ready_count;
 	int working;
 	pthread_cond_t at_rest; /* no worker is in a step */
-	size_t waiting[WATCH_PEERS_MAX];
+	size_t waiting[WATCH_PEERS_MAX], slots[WATCH_PEERS_MAX];
 	struct wave waves[WATCH_PEERS_MAX];
 	bool stopping;
 };
@@ -204,6 +206,7 @@ static struct entry *add(struct schedule *s, int64_t incident, enum lane lane)
 			    .lane = lane,
 			    .again_ms = -1,
 			    .away = WATCH_NOBODY,
+			    .slot = WATCH_NOBODY,
 			    .wave = WATCH_NOBODY,
 			    .chain = *to};
 	e->class = lane == LANE_TICKET ? WORK_TICKET : WORK_QUICK;
@@ -357,22 +360,33 @@ static void leave_wave(struct schedule *s, struct entry *e, bool waits, struct t
 	t->wave = s->waves[peer];
 }
 
-/* A peer that came back while the lane was on its way here will not wake it: it goes on at once. */
-static bool must_wait(struct schedule *s, const struct entry *e, const struct turn *turn)
-{
-	return turn->away != WATCH_NOBODY && e->again_ms < 0 &&
-	       !watch_is_here(s->flow->watch, turn->away);
-}
-
-static void wait_for_peer(struct schedule *s, struct entry *e, int peer, struct tidings *t)
+/* A lane that is visited because of a signal and waits again keeps its place: it is the newest that
+ * finds none. */
+static void take_slot(struct schedule *s, struct entry *e, int peer, struct tidings *t)
 {
 	size_t limit = s->flow->outbox.limit;
 
+	if (e->slot == peer)
+		return;
+	if (e->slot != WATCH_NOBODY)
+		s->slots[e->slot]--;
+	e->slot = WATCH_NOBODY;
+	if (peer == WATCH_NOBODY)
+		return;
+	if (limit > 0 && s->slots[peer] >= limit) {
+		t->overflowed = peer;
+	} else {
+		e->slot = peer;
+		s->slots[peer]++;
+	}
+}
+
+static void wait_for_peer(struct schedule *s, struct entry *e, int peer)
+{
 	if (e->place != IN_HEAP)
 		return; /* its latest time is now */
 	e->away = peer;
-	if (++s->waiting[peer] > limit && limit > 0)
-		t->overflowed = peer;
+	s->waiting[peer]++;
 }
 
 /* Back from a worker: `turn` says when the lane wants the next visit. */
@@ -381,10 +395,13 @@ static void give_back(struct schedule *s, struct entry *e, const struct turn *tu
 {
 	enum work_class held = e->class;
 	int64_t due = turn->due_ms;
-	bool waits = must_wait(s, e, turn);
+	/* a peer that came back while the lane was on its way here will not wake it */
+	bool away = !watch_is_here(s->flow->watch, turn->away);
+	bool waits = away && e->again_ms < 0;
 
-	leave_wave(s, e, waits, t);
-	if (turn->away != WATCH_NOBODY && !waits)
+	leave_wave(s, e, away, t);
+	take_slot(s, e, away ? turn->away : WATCH_NOBODY, t);
+	if (turn->away != WATCH_NOBODY && !away)
 		due = clock_now();
 	if (e->again_ms >= 0 && (due < 0 || e->again_ms < due))
 		due = e->again_ms;
@@ -396,7 +413,7 @@ static void give_back(struct schedule *s, struct entry *e, const struct turn *tu
 		e->due_ms = due;
 		place(s, e);
 		if (waits)
-			wait_for_peer(s, e, turn->away, t);
+			wait_for_peer(s, e, turn->away);
 	}
 	release_class(s, held);
 }
