@@ -258,7 +258,7 @@ class Torture:
                                                     "not finished", "buried", "refused", "crashes", "database damaged")]
         if self.power:
             rows += [("changes unseen", v.count("changes unseen")),
-                     ("changes of files / not synced at a cut", f"{self.power.records} / {self.power.lost}"),
+                     ("changes of files", self.power.records), ("changes not synced at a cut", self.power.lost),
                      ("of these survived, cuts", ", ".join(f"{how}: {n}" for how, n in sorted(self.power.survived.items())))]
         if took:
             rows.append(("restart to ready, p50 / p99", f"{at(0.5)} / {at(0.99)}"))
