@@ -65,8 +65,6 @@ static void count(const struct intake *in)
 			metric_add(M_DUPLICATES, 1);
 		if (m->event != NULL && m->event->status_disagrees)
 			metric_add(M_EVENT_STATUS_DISAGREES, 1);
-		if (in->admission.status == OK && in->admission.results[n].outcome == ADMIT_ORPHAN)
-			metric_add(M_ORPHAN_RESOLVED, 1);
 	}
 	metric_observe(M_CLOUDEVENT_PROCESSING,
 		       (double)(clock_monotonic() - http_body_at_ms(in->x)) / 1000.0);
@@ -136,7 +134,7 @@ static void answer(struct intake *in)
 	}
 }
 
-/* On the writer thread: everything is on disk, or nothing is. */
+/* On the intake thread: everything is on disk, or nothing is. */
 static void admitted(struct admission *a)
 {
 	struct intake *in = a->arg;

@@ -219,10 +219,12 @@ static enum status advance(struct ledger *l, struct cursor *c, const unsigned ch
 
 	if (s.first == 0)
 		return failure(E_NOTFOUND, "no such record");
-	if (c->first != s.first) {
+	if (c->first != s.first)
 		TRY(open_segment(l, c, &s));
-		c->at = 0;
-	}
+	enum status status = step(c, payload, bytes);
+	if (status != E_NOTFOUND || c->window_bytes == 0)
+		return status;
+	c->window_bytes = 0; /* it was read before this record was written */
 	return step(c, payload, bytes);
 }
 
@@ -250,8 +252,8 @@ static void keep_damaged(struct ledger *l, uint64_t first)
 
 	name_of(name, first);
 	str_print(kept, sizeof(kept), "%s.damaged", name);
-	linkat(l->dir_fd, name, l->dir_fd, kept, 0);
-	str_print(l->damage, sizeof(l->damage), "%s", kept);
+	bool done = linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST;
+	str_print(l->damage, sizeof(l->damage), "%s", done ? kept : name);
 	for (size_t n = 0; n < l->count; n++)
 		l->segments[n].unsure |= l->segments[n].first == first;
 }
@@ -430,6 +432,11 @@ enum status ledger_sync(struct ledger *l)
 	return s;
 }
 
+enum status ledger_mend(struct ledger *l)
+{
+	return l->fd >= 0 && !l->broken ? OK : roll(l, l->next, 0);
+}
+
 uint64_t ledger_durable(const struct ledger *l)
 {
 	return atomic_load(&l->durable);
@@ -539,6 +546,23 @@ static enum status scan(struct ledger *l, uint64_t applied)
 	return OK;
 }
 
+/* What a killed process had written and not synced is about to be believed: a power cut must not take it back. */
+static enum status sync_segments(struct ledger *l)
+{
+	char name[NAME_BYTES];
+	enum status s = OK;
+
+	for (size_t n = 0; s == OK && n < l->count; n++) {
+		name_of(name, l->segments[n].first);
+		int fd = openat(l->dir_fd, name, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || fdatasync(fd) != 0)
+			s = trouble("cannot sync");
+		if (fd >= 0)
+			close(fd);
+	}
+	return s;
+}
+
 static int drop(struct ledger *l)
 {
 	if (l->fd >= 0)
@@ -565,6 +589,7 @@ enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t e
 		return trouble("cannot open");
 	TRY(list_segments(l));
 	ledger_forget(l, applied);
+	TRY(sync_segments(l));
 	TRY(scan(l, applied));
 	atomic_store(&l->durable, l->next - 1);
 	ledger_seek(l, applied);

@@ -155,7 +155,15 @@ static void a_repeat_has_the_same_event_id_and_its_end_another(void **state)
 				alert_event_id(mem, "7e092a2542cbe5e5", NOW, ALERT_RESOLVED));
 	assert_string_not_equal(firing,
 				alert_event_id(mem, "7e092a2542cbe5e5", NOW + 1, ALERT_FIRING));
-	assert_int_equal(strlen(firing), 32);
+
+	char fingerprint[17];
+	int64_t starts = 0;
+	assert_true(alert_event_id_parse(firing, fingerprint, &starts));
+	assert_string_equal(fingerprint, "7e092a2542cbe5e5");
+	assert_int_equal(starts, NOW);
+	assert_false(alert_event_id_parse("7e092a2542cbe5e5-1-odd", fingerprint, &starts));
+	assert_false(alert_event_id_parse("7e092a2542cbe5e-1-firing", fingerprint, &starts));
+	assert_false(alert_event_id_parse("alert-12345", fingerprint, &starts));
 }
 
 static void the_resource_is_the_first_that_is_there(void **state)

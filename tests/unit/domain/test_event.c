@@ -284,11 +284,11 @@ static void hostile_payloads_are_only_text(void **state)
 		const char *p = PAYLOADS[n];
 		char *body = str_fmt(
 			mem,
-			"{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"%s\",\"subject\":\"%"
+			"{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"%s\",\"subject\":\"%"
 			"s\",\"type\":\"%s\",\"data\":{\"status\":\"firing\","
 			"\"labels\":{\"alertname\":\"%s\",\"%s\":\"%s\"},\"annotations\":{\"%s\":"
 			"\"%s\"}}}",
-			p, p, p, EVENT_TYPE_FIRED, p, p, p, p, p);
+			p, p, EVENT_TYPE_FIRED, p, p, p, p, p);
 		assert_int_equal(decode(mem, STRUCTURED, NULL, body, &set), OK);
 		assert_non_null(set->members[0].event);
 		body = str_fmt(mem,
@@ -297,6 +297,33 @@ static void hostile_payloads_are_only_text(void **state)
 			       p);
 		assert_int_equal(decode(mem, STRUCTURED, NULL, body, &set), OK);
 		assert_null(set->members[0].event);
+	}
+}
+
+static void keys_that_mean_something_elsewhere_are_refused(void **state)
+{
+	static const char *const TRICKS[] = {"1'; DROP TABLE event", "$(id)", "${x}",	  "{{7*7}}",
+					     "../../etc/passwd",     "<b>",   "a--b",	  "a/*b*/",
+					     "`id`",		     "a|b",   "a\\\\b", "a;b"};
+	static const char *const NAMES[] = {"id", "idempotencykey", "partitionkey"};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(TRICKS) / sizeof(TRICKS[0]); n++) {
+		for (size_t k = 0; k < sizeof(NAMES) / sizeof(NAMES[0]); k++) {
+			SCOPE(mem);
+			struct event_set *set = NULL;
+			char *body = str_fmt(
+				mem,
+				"{\"specversion\":\"1.0\",%s\"source\":\"s\",\"type\":\"%s\","
+				"\"%s\":\"%s\",\"data\":{\"status\":\"firing\",\"labels\":{"
+				"\"alertname\":\"A\"}}}",
+				k == 0 ? "" : "\"id\":\"1\",", EVENT_TYPE_FIRED, NAMES[k],
+				TRICKS[n]);
+			assert_int_equal(decode(mem, STRUCTURED, NULL, body, &set), OK);
+			assert_null(set->members[0].event);
+			assert_string_equal(set->members[0].category, "key");
+			assert_non_null(strstr(set->members[0].error, NAMES[k]));
+		}
 	}
 }
 
@@ -342,6 +369,7 @@ int main(void)
 		cmocka_unit_test(the_callers_trace_is_joined),
 		cmocka_unit_test(header_values_are_decoded_as_the_binding_says),
 		cmocka_unit_test(hostile_payloads_are_only_text),
+		cmocka_unit_test(keys_that_mean_something_elsewhere_are_refused),
 		cmocka_unit_test(the_converters_event_has_all_keys),
 	};
 
