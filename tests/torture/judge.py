@@ -91,6 +91,10 @@ def judge_effects(v, function, load, by_mark):
             v.find("effects doubled", f"{mark}: {keys} for {[i['id'] for i in incidents]}")
         if not keys and any(e.ends_by_remedy and e.acknowledged["fired"] for e in load.by_mark[mark]):
             v.find("effects lost", f"{mark} was never remedied")
+        by_key = {one["action"].get("idempotency_key"): int(one["id"].split("-")[1]) for one in incidents if "action" in one}
+        order = [by_key[k] for k in keys if k in by_key]
+        if order != sorted(order):
+            v.find("out of order", f"{mark}: effects for the incidents {order}")
         for one in incidents:
             action = one.get("action", {})
             if action.get("result") == "success" and function.done[action["idempotency_key"]] != 1:
