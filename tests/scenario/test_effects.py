@@ -64,23 +64,12 @@ def forwarded(w, cutter, body):
 def replayed(w, cutter, body):
     """The alert comes out of the dead letters; what is cut is the call for the replay."""
     w.bury(body)
-    follow(w, cutter)
+    w.follow(cutter)
     w.replay_all(f"http://127.0.0.1:{cutter.port}")
 
 
-def follow(w, cutter):
-    """A new life of the agent listens elsewhere."""
-    revive = w.revive
-
-    def revived():
-        revive()
-        cutter.peer = int(w.agent.url.rsplit(":", 1)[1])
-    w.revive = revived
-    w.revive()
-
-
 def deliver(w, cutter, path, body, kind, url=None):
-    follow(w, cutter)
+    w.follow(cutter)
 
     def accepted():
         w.revive()

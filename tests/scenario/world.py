@@ -101,6 +101,16 @@ class World:
         while not self.agent.alive():
             self.agent.start()
 
+    def follow(self, cutter):
+        """The cutter stands before the agent, which listens elsewhere in each life."""
+        revive = self.revive
+
+        def revived():
+            revive()
+            cutter.peer = int(self.agent.url.rsplit(":", 1)[1])
+        self.revive = revived
+        self.revive()
+
     def tick(self, seconds=1.0):
         self.agent.clock.advance(seconds)
 
