@@ -1,8 +1,10 @@
 """Judges a torture run from outside: what the senders were told, what the peers recorded, what the agent answers."""
 import collections
 import concurrent.futures
+import glob
 import http.client
 import json
+import os
 import sqlite3
 import threading
 import urllib.parse
@@ -161,6 +163,12 @@ def embedded_tickets(ask):
 def judge_letters(v, ask):
     for letter in ask.get("/dlq?limit=1000")["dead_letters"]:
         v.find("buried", json.dumps(letter)[:300])
+
+
+def judge_log(v, directory):
+    """The end of the log may be torn, and that is nothing to keep; damage would be of what was accepted."""
+    for path in glob.glob(os.path.join(directory, "*.damaged")):
+        v.find("log damaged", os.path.basename(path))
 
 
 def judge_database(v, path):

@@ -89,8 +89,11 @@ class Directory:
                 if is_shared_memory(name):
                     os.unlink(full)
                     continue
-                with open(full, "rb") as f:
-                    self.files[os.stat(full).st_ino] = self.names[os.path.relpath(full, path)] = File(f.read())
+                inode = os.stat(full).st_ino
+                if inode not in self.files:  # else another name of the same file
+                    with open(full, "rb") as f:
+                        self.files[inode] = File(f.read())
+                self.names[os.path.relpath(full, path)] = self.files[inode]
         self.moves = []    # changes of names: [record number, synced, kind, name, what]
         self.records = 0
 
@@ -158,8 +161,10 @@ class Directory:
         wrong = [f"{n} exists only {'on disk' if n in found else 'in the records'}" for n in found ^ set(names)]
         for name in found & set(names):
             with open(os.path.join(self.path, name), "rb") as f:
-                if f.read() != names[name].image(whole):
-                    wrong.append(f"{name} has another content")
+                here, recorded = f.read(), bytes(names[name].image(whole))
+            if here != recorded:
+                at = next((n for n, (a, b) in enumerate(zip(here, recorded)) if a != b), min(len(here), len(recorded)))
+                wrong.append(f"{name} has another content from byte {at} on: {len(here)} bytes, {len(recorded)} recorded")
         return wrong
 
     def cut(self, chance):
@@ -174,20 +179,16 @@ class Directory:
         names, dirs = self.names_when(kept)
         for top, _, files in os.walk(self.path):
             for f in files:
-                full = os.path.join(top, f)
-                if os.path.relpath(full, self.path) not in names:
-                    os.unlink(full)
+                os.unlink(os.path.join(top, f))
         for name in sorted(dirs - {""}):
             os.makedirs(os.path.join(self.path, name), 0o700, exist_ok=True)
+        written = {}
         for name, file in names.items():
-            self.write(os.path.join(self.path, name), file.image(survival))
+            path = os.path.join(self.path, name)
+            if file in written:
+                os.link(written[file], path)
+            else:
+                written[file] = path
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+                    f.write(file.image(survival))
         return survival.how
-
-    @staticmethod
-    def write(path, content):
-        if os.path.exists(path):
-            with open(path, "rb") as f:
-                if f.read() == content:
-                    return
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
-            f.write(content)

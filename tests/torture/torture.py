@@ -236,6 +236,7 @@ class Torture:
         process.process.terminate()
         if process.process.wait(60) != 0:
             self.verdict.find("crashes", f"SIGTERM ended with {process.process.poll()}")
+        judge.judge_log(self.verdict, self.data)
         for path in glob.glob(os.path.join(self.data, "*.db")):
             judge.judge_database(self.verdict, path)
         self.seconds = time.monotonic() - began
@@ -255,7 +256,8 @@ class Torture:
             rows.append(("tickets / attempts, comments / attempts", f"{len(self.linear.issues)} / {self.linear.tried['issue']}, "
                          f"{len(self.linear.comments)} / {self.linear.tried['comment']}"))
         rows += [(kind, v.count(kind)) for kind in ("tickets lost", "tickets doubled", "comments lost", "comments doubled", "out of order",
-                                                    "not finished", "buried", "refused", "crashes", "database damaged")]
+                                                    "not finished", "buried", "refused", "crashes", "log damaged",
+                                                    "database damaged")]
         if self.power:
             rows += [("changes unseen", v.count("changes unseen")),
                      ("changes of files", self.power.records), ("changes not synced at a cut", self.power.lost),
