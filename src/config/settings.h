@@ -72,6 +72,7 @@
 	S(dlq_retention, DURATION, "dlq.retention", "", "30d", "1h..3650d", "how long dead letters are kept before they go to the archive") \
 	S(dlq_retention_by_type, LIST, "dlq.retention_by_type", "", "", "TYPE=DURATION", "the same for single event types") \
 	S(dlq_max_replays, INTEGER, "dlq.max_replays", "", "5", "1..100", "how often one dead letter may be replayed") \
+	S(order_rules, LIST, "ordering.after_dead_letter", "", "", "TYPE=allow|skip|block", "what becomes of later events of a partition key when one of the key is a dead letter: they go on (allow), a late replay changes nothing (skip), they wait as dead letters (block); allow unless named") \
 	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
 	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \

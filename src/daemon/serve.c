@@ -267,6 +267,7 @@ static enum status start(void *mem, struct service *s)
 		.previous_key = s->settings->encryption_previous_key,
 		.letter_retention_ms = s->settings->dlq_retention,
 		.letter_retention_by_type = s->settings->dlq_retention_by_type,
+		.order_rules = s->settings->order_rules,
 		.letter_replays_max = (int)s->settings->dlq_max_replays,
 	};
 	enum log_level level;

@@ -18,10 +18,11 @@ static enum status find_key(void *mem, struct database *db, const char *source, 
 	sqlite3_stmt *row = NULL;
 	bool more;
 
-	TRY(database_select(db, &row,
-			    "SELECT incident, received_ms, epoch, correlation_id, outcome FROM event"
-			    " WHERE source = ?1 AND (id = ?2 OR event_id = ?2) LIMIT 1",
-			    "ss", source, id));
+	TRY(database_select(
+		db, &row,
+		"SELECT incident, received_ms, epoch, correlation_id, outcome FROM event"
+		" WHERE source = ?1 AND (id = ?2 OR event_id = ?2) LIMIT 1",
+		"ss", source, id));
 	TRY(database_row(db, row, &more));
 	if (!more)
 		return failure(E_NOTFOUND, "no such event");
@@ -64,8 +65,9 @@ static enum status find_episode_of(void *mem, struct database *db, const char *i
 
 const char *admit_outcome_name(enum admit_outcome o)
 {
-	static const char *const NAMES[] = {"opened",	 "repeated", "resolved", "orphan",
-					    "duplicate", "rejected", "accepted"};
+	static const char *const NAMES[] = {"opened",	"repeated",  "resolved",
+					    "orphan",	"duplicate", "rejected",
+					    "accepted", "stale",     "held"};
 
 	return NAMES[(size_t)o % (sizeof(NAMES) / sizeof(NAMES[0]))];
 }

@@ -18,7 +18,7 @@ enum {
 	FEED_RECORDS = 1024,
 	FEED_BYTES = 1024 * 1024,
 	LOAD_SLICE = 20000,
-	LOOK_MS = 1000, /* between looks at a disk that did not take what was written */
+	LOOK_MS = 1000,	   /* between looks at a disk that did not take what was written */
 	KEYS_ROOM = 262144 /* the least that the filter is made for */
 };
 
@@ -61,7 +61,11 @@ static bool waiting(void *arg)
 static enum status feed(void *arg, struct writer *w, struct database *db)
 {
 	struct intake *in = arg;
-	struct applying a = {.db = db, .writer = w, .store_uid = in->uid, .seal = in->options.seal,
+	struct applying a = {.db = db,
+			     .writer = w,
+			     .store_uid = in->uid,
+			     .seal = in->options.seal,
+			     .order_rules = in->options.order_rules,
 			     .epoch = in->epoch};
 	const unsigned char *payload;
 	size_t bytes, total = 0;
@@ -82,7 +86,8 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 	return database_run(db, "UPDATE intake SET applied = ?", "i", (int64_t)in->reached);
 }
 
-/* A failure of one record must not hold up all others for ever; one of the disk holds up everything. */
+/* A failure of one record must not hold up all others for ever; one of the disk holds up
+ * everything. */
 static void settled(void *arg, enum status s, bool synced)
 {
 	struct intake *in = arg;
@@ -346,8 +351,7 @@ static void *serve(void *arg)
 
 enum status intake_admit(struct intake *in, struct admission *a)
 {
-	TRY(record_encode(a->results, a->set, a->origin, a->received_ms, in->options.seal,
-			  &a->record, &a->record_bytes));
+	TRY(record_encode(a->results, a, in->options.seal, &a->record, &a->record_bytes));
 	if (ledger_backlog(in->ledger) > in->options.backlog_limit)
 		return failure_after(1000, E_RATE, "too many events wait to be applied");
 	a->next = NULL;

@@ -35,7 +35,8 @@ struct header {
 	uint64_t checksum;
 };
 
-/* A file, named after its first record. A record is in the last segment that does not begin behind it. */
+/* A file, named after its first record. A record is in the last segment that does not begin behind
+ * it. */
 struct segment {
 	uint64_t first, size;
 	bool unsure; /* holds what must not be taken for a record of a later use */
@@ -44,7 +45,7 @@ struct segment {
 /* A sequential reader of segments. */
 struct cursor {
 	int fd;
-	uint64_t first;	 /* of the open segment; 0 = none is open */
+	uint64_t first; /* of the open segment; 0 = none is open */
 	uint64_t size;
 	uint64_t at;	 /* offset of the next record */
 	uint64_t number; /* its number */
@@ -106,7 +107,8 @@ static uint64_t checksum_of(const struct header *h, const unsigned char *payload
 
 /* The list. */
 
-/* At the end, in place of one that begins with the same record: then what that held did not count. */
+/* At the end, in place of one that begins with the same record: then what that held did not count.
+ */
 static void add_segment(struct ledger *l, uint64_t first, uint64_t size)
 {
 	pthread_mutex_lock(&l->lock);
@@ -285,8 +287,7 @@ enum status ledger_read(struct ledger *l, uint64_t *number, const unsigned char 
 	if (*number > atomic_load(&l->durable))
 		return failure(E_NOTFOUND, "no more records");
 	enum status s;
-	while ((s = advance(l, &l->reader, payload, bytes)) == E_NOTFOUND &&
-	       resume(l, &l->reader))
+	while ((s = advance(l, &l->reader, payload, bytes)) == E_NOTFOUND && resume(l, &l->reader))
 		*number = l->reader.number;
 	pthread_mutex_lock(&l->lock);
 	l->read_first = l->reader.first;
@@ -461,8 +462,8 @@ static void retire(struct ledger *l, const struct segment *s)
 	char name[NAME_BYTES];
 
 	name_of(name, s->first);
-	bool useful = s->size == SEGMENT_BYTES && !s->unsure &&
-		      faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
+	bool useful =
+		s->size == SEGMENT_BYTES && !s->unsure && faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
 	if (!useful || renameat(l->dir_fd, name, l->dir_fd, SPARE) != 0)
 		unlinkat(l->dir_fd, name, 0);
 }
@@ -477,8 +478,7 @@ void ledger_forget(struct ledger *l, uint64_t number)
 			    l->segments[0].first != l->reader.first;
 		gone = over ? l->segments[0] : (struct segment){0};
 		if (over)
-			memmove(l->segments, l->segments + 1,
-				--l->count * sizeof(l->segments[0]));
+			memmove(l->segments, l->segments + 1, --l->count * sizeof(l->segments[0]));
 		pthread_mutex_unlock(&l->lock);
 		if (gone.first != 0)
 			retire(l, &gone);
@@ -546,7 +546,8 @@ static enum status scan(struct ledger *l, uint64_t applied)
 	return OK;
 }
 
-/* What a killed process had written and not synced is about to be believed: a power cut must not take it back. */
+/* What a killed process had written and not synced is about to be believed: a power cut must not
+ * take it back. */
 static enum status sync_segments(struct ledger *l)
 {
 	char name[NAME_BYTES];

@@ -149,7 +149,9 @@ static const char VERSION_4[] =
 	" source TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen_ms INTEGER NOT "
 	"NULL,"
 	" PRIMARY KEY (source, key)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX lane_by_time ON lane(seen_ms);";
+	"CREATE INDEX lane_by_time ON lane(seen_ms);"
+	"CREATE INDEX dead_letter_by_lane ON dead_letter(event_source, partition_key) WHERE state <> "
+	"'resolved';";
 
 /* partitions of peers, past and present */
 static const char VERSION_5[] = "";

@@ -76,6 +76,7 @@ static enum status start_threads(struct store *s, const struct store_options *o,
 		.limit = o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
 		.limit_bytes = o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
 		.backlog_limit = o->backlog_limit == 0 ? BACKLOG_LIMIT : o->backlog_limit,
+		.order_rules = o->order_rules,
 		.seal = s->seal,
 	};
 

@@ -28,6 +28,7 @@ struct store_options {
 	int64_t letter_retention_ms;               /* 0 = 30 days */
 	const char *const *letter_retention_by_type; /* "type=7d", NULL-terminated; NULL = none */
 	int letter_replays_max;                    /* 0 = 5 */
+	const char *const *order_rules; /* of order.h; NULL = none; must stay */
 	size_t queue_limit;       /* requests, and operations, that may wait for the disk; 0 = 8192 */
 	size_t queue_limit_bytes; /* of requests that wait; 0 = 64 MiB */
 	size_t backlog_limit;     /* bytes that are accepted and not applied; 0 = 256 MiB */
@@ -56,7 +57,7 @@ NODISCARD enum status store_each_due(struct store *s, store_due_fn *due, void *a
 
 /* Intake. */
 
-/* What an event came to. The answer to a request knows only the last three; the others are known when the event has
+/* What an event came to. The answer to a request knows duplicate, rejected and accepted; the others are known when the event has
  * been applied (store_catch_up, store_event). */
 enum admit_outcome {
 	ADMIT_OPENED,    /* a new incident */
@@ -67,6 +68,8 @@ enum admit_outcome {
 	ADMIT_DUPLICATE, /* same source and id as an earlier event */
 	ADMIT_REJECTED,  /* the member was refused; it goes to the dead letters */
 	ADMIT_ACCEPTED,  /* on disk, and new as far as is known */
+	ADMIT_STALE,     /* a replay that came after later events of its key: changes nothing */
+	ADMIT_HELD,      /* an earlier event of its key is a dead letter, so it became one */
 };
 const char *admit_outcome_name(enum admit_outcome o); /* "opened", … */
 
@@ -81,6 +84,7 @@ struct admission {
 	const struct event_set *set;
 	const char *origin; /* "agent" or "webhook": origin.kind of dead letters */
 	int64_t received_ms;
+	int64_t letter;     /* the dead letter that this replays; 0 = none */
 	struct admit_result *results; /* set->count of them, talloc'd: what is found hangs there */
 	enum status status;           /* of the whole: OK = all of it is on disk */
 	char message[256];            /* why not */

@@ -16,7 +16,7 @@
 
 enum {
 	GROUP_MAX = 4096,
-	UNSYNCED_MAX = 16,   /* transactions of the feed alone until one is synced all the same */
+	UNSYNCED_MAX = 16,  /* transactions of the feed alone until one is synced all the same */
 	TRY_PAUSE_MS = 1000 /* after a failure */
 };
 
@@ -44,7 +44,8 @@ struct writer {
 	bool full; /* transactions are synced */
 	int unsynced;
 	enum status feed_failed; /* of this transaction */
-	int64_t try_after; /* monotonic ms: a transaction has failed; the feed is left alone until then */
+	int64_t try_after; /* monotonic ms: a transaction has failed; the feed is left alone until
+			      then */
 };
 
 void writer_on_due(struct writer *w, store_due_fn *due, void *arg)
@@ -162,8 +163,8 @@ static enum status choose_sync(struct writer *w, const struct write *group)
 	if (full == w->full)
 		return OK;
 	w->full = full;
-	return database_script(w->db, full ? "PRAGMA synchronous = FULL"
-					   : "PRAGMA synchronous = NORMAL");
+	return database_script(w->db,
+			       full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
 }
 
 static void remember_health(struct writer *w, enum status s)
@@ -231,8 +232,8 @@ static bool feed_waits(const struct writer *w)
 	return w->feed.run != NULL && w->feed.waiting(w->feed.arg);
 }
 
-/* For something to do; false when there never will be. After a failure it looks now and then whether that is over:
- * nobody writes to a store that says it is not well. */
+/* For something to do; false when there never will be. After a failure it looks now and then
+ * whether that is over: nobody writes to a store that says it is not well. */
 static bool wait_for_work(struct writer *w)
 {
 	while (w->first == NULL) {
