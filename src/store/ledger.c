@@ -250,8 +250,8 @@ static void keep_damaged(struct ledger *l, uint64_t first)
 
 	name_of(name, first);
 	str_print(kept, sizeof(kept), "%s.damaged", name);
-	linkat(l->dir_fd, name, l->dir_fd, kept, 0);
-	str_print(l->damage, sizeof(l->damage), "%s", kept);
+	bool done = linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST;
+	str_print(l->damage, sizeof(l->damage), "%s", done ? kept : name);
 	for (size_t n = 0; n < l->count; n++)
 		l->segments[n].unsure |= l->segments[n].first == first;
 }
