@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -23,7 +24,10 @@ static const char NOTE[] =
 	"A restore into this directory was not finished: run agent-sre restore again, or remove "
 	"the directory.\n";
 
-enum { LOCK_PAGE_AT = 0x40000000 }; /* SQLite never uses the page that holds this byte */
+enum {
+	LOCK_PAGE_AT = 0x40000000, /* SQLite never uses the page that holds this byte */
+	MIB = 1024 * 1024
+};
 
 struct restoring {
 	const struct restore_options *o;
@@ -121,6 +125,24 @@ static enum status take_directory(struct restoring *r)
 		return trouble(lock, "cannot be locked");
 	TRY(file_write_durably(r->note, NOTE, strlen(NOTE)));
 	return directory_sync(r->o->data);
+}
+
+static enum status check_room(const struct restoring *r)
+{
+	struct statvfs fs;
+	uint64_t need = (uint64_t)r->point->page_count * (uint64_t)r->point->page_size;
+
+	for (size_t n = 0; n < r->point->part_count; n++)
+		need += r->point->parts[n].kind == PART_FILE ? (uint64_t)r->point->parts[n].length
+							     : 0;
+	if (statvfs(r->o->data, &fs) != 0)
+		return trouble(r->o->data, "cannot be looked at");
+	uint64_t have = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (have < need)
+		return failure(E_TRANSIENT, "%s has room for %llu MiB, the restore needs %llu MiB",
+			       r->o->data, (unsigned long long)have / MIB,
+			       (unsigned long long)need / MIB);
+	return OK;
 }
 
 /* Parts. */
@@ -369,6 +391,7 @@ static enum status finish(struct restoring *r)
 
 static enum status put_all(struct restoring *r)
 {
+	TRY(check_room(r));
 	TRY(put_database(r));
 	enum status s = check_tables(r);
 	if (s != OK)
