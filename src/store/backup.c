@@ -306,24 +306,28 @@ static void forget(struct backup *b)
 }
 
 /* The newest point may be of somebody else: a backup by hand beside the daemon's. */
-static enum status recall(struct backup *b)
+static enum status find_newest(void *mem, struct backup *b, struct point_ref *newest)
+{
+	struct point_ref *refs = NULL;
+	size_t count = 0;
+
+	TRY(points_list(mem, b->options.target, &refs, &count));
+	*newest = count == 0 ? (struct point_ref){0} : refs[count - 1];
+	b->newest_ms = newest->time_ms;
+	if (b->last != NULL && !str_eq(b->last->id, newest->id))
+		forget(b);
+	return OK;
+}
+
+static enum status recall(struct backup *b, const struct point_ref *newest)
 {
 	SCOPE(tmp);
 	const struct backup_options *o = &b->options;
-	struct point_ref *refs = NULL;
 	struct point **chain = NULL;
 	size_t count = 0;
 
-	TRY(points_list(tmp, o->target, &refs, &count));
-	if (count == 0) {
-		forget(b);
+	if (b->last != NULL || newest->id == NULL)
 		return OK;
-	}
-	const struct point_ref *newest = &refs[count - 1];
-	b->newest_ms = newest->time_ms;
-	if (b->last != NULL && str_eq(b->last->id, newest->id))
-		return OK;
-	forget(b);
 	TRY(chain_load(tmp, o->target, o->seal, newest->series, newest->id, &chain, &count));
 	struct point *last = chain[count - 1];
 	TRY(chain_digests(last, o->target, o->seal, chain, count, &b->digests));
@@ -343,9 +347,12 @@ static bool is_full_due(const struct backup *b, int64_t now_ms)
 static enum status choose_base(struct backup *b, bool full, int64_t now_ms, int64_t page_size,
 			       struct backup_result *out)
 {
-	enum status s = recall(b);
+	SCOPE(tmp);
+	struct point_ref newest;
 
-	if (s != OK && status_is_retryable(s))
+	TRY(find_newest(tmp, b, &newest));
+	enum status s = recall(b, &newest);
+	if (status_is_retryable(s) || s == E_CANCELED)
 		return s;
 	if (s != OK)
 		str_print(out->why_full, sizeof(out->why_full), "%s", status_message());
