@@ -24,7 +24,18 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Resolved alerts for which no incident is known.") \
 	M(HTTP_REQUESTS, COUNTER, "http_requests_total", "path,code", "Answers of our own HTTP server.") \
 	M(HTTP_CUT, COUNTER, "http_connections_cut_total", "reason", "Connections cut off: slow, idle, too_large.") \
-	M(INTAKE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one fsync.") \
+	M(ORDER_VIOLATIONS, COUNTER, "order_violations_total", "", "Events whose sequence number came late or twice.") \
+	M(SEQUENCE_GAPS, COUNTER, "sequence_gaps_total", "", "Sequence numbers that were passed over.") \
+	M(IDEMPOTENCY_CACHE, COUNTER, "idempotency_cache_total", "result", \
+	  "Look-ups of keys: hit (answered from memory) or miss (the database was asked).") \
+	M(IDEMPOTENCY_CHECK, HISTOGRAM, "idempotency_check_seconds", "", "Looking up all keys of one group of requests.") \
+	M(IDEMPOTENCY_REJECTED, COUNTER, "idempotency_key_rejected_total", "reason", \
+	  "Events refused because a key of theirs is none: format, length, injection.") \
+	M(INTAKE_GROUP, HISTOGRAM, "intake_group_requests", "", "Requests that shared one fsync of the intake log.") \
+	M(INTAKE_COMMIT, HISTOGRAM, "intake_commit_seconds", "", "One group of requests, to the end of its fsync.") \
+	M(INTAKE_BACKLOG, GAUGE, "intake_backlog_bytes", "", "Accepted events that are not applied to the database yet.") \
+	M(INTAKE_LOST, GAUGE, "intake_lost_records", "", "Accepted records that were damaged on disk before they were applied.") \
+	M(STORE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one transaction.") \
 	M(STORE_COMMIT, HISTOGRAM, "store_commit_seconds", "", "One durable transaction.") \
 	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \
 	M(DLQ_EVENTS, COUNTER, "dlq_events_total", "reason,category", "Dead letters written.") \

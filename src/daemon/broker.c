@@ -35,7 +35,7 @@ enum {
 	TIMEOUT_MS = 10000,
 	LOOK_MS = 1000,		/* how long the thread sleeps at most */
 	QUEUE_AGAIN_MS = 30000, /* a queue that was not there is looked for again */
-	STORE_AGAIN_MS = 100, /* sooner when it has finished something of ours */
+	STORE_AGAIN_MS = 100,	/* sooner when it has finished something of ours */
 	HELD_BYTES_MAX = 64 * 1024 * 1024,
 };
 

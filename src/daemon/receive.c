@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -65,28 +65,31 @@ static void count(const struct intake *in)
 			metric_add(M_DUPLICATES, 1);
 		if (m->event != NULL && m->event->status_disagrees)
 			metric_add(M_EVENT_STATUS_DISAGREES, 1);
-		if (in->admission.status == OK && in->admission.results[n].outcome == ADMIT_ORPHAN)
-			metric_add(M_ORPHAN_RESOLVED, 1);
 	}
 	metric_observe(M_CLOUDEVENT_PROCESSING,
 		       (double)(clock_monotonic() - http_body_at_ms(in->x)) / 1000.0);
 }
 
-static json_t *member_reply(const struct intake *in, size_t n)
+static void member_reply(const struct intake *in, size_t n, struct json_out *o)
 {
 	const struct event_member *m = &in->admission.set->members[n];
 	const struct admit_result *r = &in->admission.results[n];
 
-	if (m->event == NULL)
-		return json_pack("{s:s, s:s, s:s, s:s}", "event_id", m->id, "correlation_id", m->id,
-				 "status", "rejected", "detail", m->error);
-	json_t *reply =
-		json_pack("{s:s, s:s, s:s}", "event_id", m->event->id, "correlation_id",
-			  r->correlation_id != NULL ? r->correlation_id : m->event->correlation_id,
-			  "status", "processed");
-	if (r->outcome == ADMIT_DUPLICATE)
-		json_object_set_new(reply, "duplicate", json_true());
-	return reply;
+	json_out_raw(o, "{");
+	if (m->event == NULL) {
+		json_out_member(o, "event_id", m->id);
+		json_out_member(o, "correlation_id", m->id);
+		json_out_member(o, "status", "rejected");
+		json_out_member(o, "detail", m->error);
+	} else {
+		bool first = r->correlation_id != NULL;
+		json_out_member(o, "event_id", m->event->id);
+		json_out_member(o, "correlation_id",
+				first ? r->correlation_id : m->event->correlation_id);
+		json_out_member(o, "status", "processed");
+		json_out_raw(o, r->outcome == ADMIT_DUPLICATE ? ",\"duplicate\":true" : "");
+	}
+	json_out_raw(o, "}");
 }
 
 static bool all_rejected(const struct admission *a)
@@ -105,18 +108,31 @@ static const char *refusal_word(const char *category)
 static void answer_many(struct intake *in)
 {
 	const struct event_set *set = in->admission.set;
-	json_t *events = json_array();
+	bool refused = all_rejected(&in->admission);
+	struct json_out o;
 
-	for (size_t n = 0; n < set->count; n++)
-		json_array_append_new(events, member_reply(in, n));
-	if (all_rejected(&in->admission))
-		reply_json(in->x, 400,
-			   json_pack("{s:s, s:s, s:o}", "error",
-				     in->webhook ? "Invalid alerts" : "Invalid CloudEvents",
-				     "status", "rejected", "events", events));
-	else
-		reply_json(in->x, 200,
-			   json_pack("{s:s, s:o}", "status", "processed", "events", events));
+	json_out_begin(&o, in, 64 + 192 * set->count);
+	json_out_raw(&o, "{");
+	if (refused)
+		json_out_member(&o, "error",
+				in->webhook ? "Invalid alerts" : "Invalid CloudEvents");
+	json_out_member(&o, "status", refused ? "rejected" : "processed");
+	json_out_raw(&o, ",\"events\":[");
+	for (size_t n = 0; n < set->count; n++) {
+		json_out_raw(&o, n == 0 ? "" : ",");
+		member_reply(in, n, &o);
+	}
+	json_out_raw(&o, "]}");
+	reply_json_text(in->x, refused ? 400 : 200, o.text);
+}
+
+static void answer_one(struct intake *in)
+{
+	struct json_out o;
+
+	json_out_begin(&o, in, 256);
+	member_reply(in, 0, &o);
+	reply_json_text(in->x, 200, o.text);
 }
 
 static void answer(struct intake *in)
@@ -124,19 +140,18 @@ static void answer(struct intake *in)
 	const struct event_set *set = in->admission.set;
 	bool many = set->mode == EVENT_BATCH || set->mode == EVENT_WEBHOOK;
 
-	if (!all_rejected(&in->admission) && in->wants_empty) {
+	if (!all_rejected(&in->admission) && in->wants_empty)
 		reply_empty(in->x, 202);
-	} else if (many) {
+	else if (many)
 		answer_many(in);
-	} else if (set->members[0].event == NULL) {
+	else if (set->members[0].event == NULL)
 		reply_error(in->x, 400, refusal_word(set->members[0].category),
 			    set->members[0].error);
-	} else {
-		reply_json(in->x, 200, member_reply(in, 0));
-	}
+	else
+		answer_one(in);
 }
 
-/* On the writer thread: everything is on disk, or nothing is. */
+/* On the intake thread: everything is on disk, or nothing is. */
 static void admitted(struct admission *a)
 {
 	struct intake *in = a->arg;

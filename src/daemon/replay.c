@@ -14,6 +14,8 @@
 #include "base/str.h"
 #include "domain/redact.h"
 
+enum { CATCH_UP_MS = 5000 };
+
 struct replay {
 	struct store *store;
 	_Atomic(struct broker *) broker;
@@ -127,19 +129,25 @@ static enum status admit(void *mem, struct store *store, const struct event_set 
 	return s;
 }
 
-static const char *outcome_name(enum admit_outcome o)
+/* What an event that was admitted came to; "accepted" when it takes too long to find out. */
+static void find_out(void *mem, struct replay *r, const struct event *e,
+		     const struct admit_result *admitted, struct letter_outcome *out)
 {
-	switch (o) {
-	case ADMIT_OPENED: return "opened";
-	case ADMIT_REPEATED: return "repeated";
-	case ADMIT_RESOLVED: return "resolved";
-	case ADMIT_ORPHAN: return "orphan";
-	case ADMIT_DUPLICATE: return "duplicate";
-	default: return "rejected";
-	}
+	json_t *known = NULL;
+
+	out->what = admit_outcome_name(admitted->outcome);
+	store_catch_up(r->store, CATCH_UP_MS);
+	if (store_event(mem, r->store, e->source, e->id, &known) != OK)
+		return;
+	if (admitted->outcome != ADMIT_DUPLICATE)
+		out->what = json_str(known, "outcome");
+	const char *incident = json_str(known, "incident");
+	if (incident != NULL && incident_id_parse(incident, &out->incident) != OK)
+		out->incident = 0;
 }
 
-/* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up. */
+/* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up.
+ */
 static void send_back(void *mem, struct replay *r, const struct letter_original *o,
 		      struct letter_outcome *out)
 {
@@ -177,11 +185,12 @@ static enum status attempt(void *mem, struct replay *r, const struct letter_orig
 		why = "there is no event in it";
 	if (good.count > 0) {
 		TRY(admit(mem, r->store, &good, o->origin, &results));
-		out->incident = results[0].incident;
+		find_out(mem, r, good.members[0].event, &results[0], out);
 		out->partition_key = good.members[0].event->alert->fingerprint;
 	}
 	out->done = why == NULL;
-	out->what = why != NULL ? redact_reason(mem, why) : outcome_name(results[0].outcome);
+	if (why != NULL)
+		out->what = redact_reason(mem, why);
 	return OK;
 }
 

@@ -44,6 +44,11 @@ void reply_json(struct http_exchange *x, int code, json_t *body)
 	send_reply(x, code, JSON, text, NULL);
 }
 
+void reply_json_text(struct http_exchange *x, int code, const char *text)
+{
+	send_reply(x, code, JSON, text, NULL);
+}
+
 static char *error_text(void *mem, const char *what, const char *detail)
 {
 	json_t *body = mem_own(mem, json_pack("{s:s}", "error", what));

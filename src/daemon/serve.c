@@ -34,6 +34,7 @@ enum {
 	API_WAITING = 64,
 	DLQ_THREADS = 1, /* changes of dead letters follow one another */
 	DLQ_WAITING = 16,
+	CATCH_UP_MS = 2000,
 	DRAIN_MS = 10000,
 	TICK_MS = 60000,
 	EXPIRE_EVERY_TICKS = 10
@@ -82,6 +83,9 @@ static void gauges(struct store *store)
 		if (state != INCIDENT_CLOSED)
 			metric_set(M_INCIDENTS_ACTIVE, (double)c.incidents[state],
 				   incident_state_name((enum incident_state)state));
+	const struct store_intake in = store_intake(store);
+	metric_set(M_INTAKE_BACKLOG, (double)in.backlog_bytes);
+	metric_set(M_INTAKE_LOST, (double)in.lost);
 	metric_set(M_TICKET_BACKLOG, (double)c.ticket_ops);
 	metric_set(M_DLQ_SIZE, (double)c.dead_letters);
 	dlq_gauges(store);
@@ -108,9 +112,12 @@ static void answer_slow(struct http_exchange *x, void *arg)
 {
 	const struct service *s = arg;
 
-	if (str_eq(http_path(x), "/metrics"))
+	if (str_eq(http_path(x), "/metrics")) {
 		show_metrics(x, s);
-	else if (dlq_knows(http_path(x)))
+		return;
+	}
+	store_catch_up(s->store, CATCH_UP_MS); /* who was answered can read what he wrote */
+	if (dlq_knows(http_path(x)))
 		dlq_handle(x, (void *)&s->dlq);
 	else
 		api_handle(x, s->store);

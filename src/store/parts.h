@@ -19,6 +19,7 @@ struct store {
 	int letter_replays_max;
 	pthread_mutex_t archive_lock; /* one archives at a time */
 	int lock_fd;
+	struct intake *intake;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];

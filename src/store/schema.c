@@ -142,6 +142,8 @@ static const char VERSION_4[] =
 	/* event.id is the idempotency key; event_id the event's own id where that differs */
 	"ALTER TABLE event ADD COLUMN event_id TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX event_by_own_id ON event(source, event_id) WHERE event_id <> '';"
+	/* of the opening that applied it */
+	"ALTER TABLE event ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
 	/* the newest sequence number of each ordered lane */
 	"CREATE TABLE lane ("
 	" source TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen_ms INTEGER NOT "
