@@ -151,7 +151,9 @@ static enum status address_of(void *mem, const struct bucket *b, const struct ca
 		segments[count++] = str_ndup(mem, at, n);
 		at += n + (at[n] == '/');
 	}
-	return url_build(mem, b->endpoint, segments, c->query, c->query_count, url);
+	TRY(url_build(mem, b->endpoint, segments, c->query, c->query_count, url));
+	sigv4_spell(*url);
+	return OK;
 }
 
 static enum status send(void *mem, const struct bucket *b, const struct call *c, const char *url,

@@ -41,15 +41,19 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct http_header *)a)->name, ((const struct http_header *)b)->name);
 }
 
-/* %2f and %2F are the same; the signature is of the latter. */
-static char *upper_escapes(void *mem, const char *text, size_t n)
+void sigv4_spell(char *url)
 {
-	char *out = str_ndup(mem, text, n);
-
-	for (char *c = out; *c != '\0'; c++)
+	for (char *c = url; *c != '\0'; c++)
 		for (int k = 1; *c == '%' && k <= 2 && c[k] != '\0'; k++)
 			if (c[k] >= 'a' && c[k] <= 'f')
 				c[k] = (char)(c[k] - 'a' + 'A');
+}
+
+static char *spelt(void *mem, const char *text, size_t n)
+{
+	char *out = str_ndup(mem, text, n);
+
+	sigv4_spell(out);
 	return out;
 }
 
@@ -62,7 +66,7 @@ static char *canonical_query(void *mem, const char *query)
 
 	while (*query != '\0') {
 		size_t n = strcspn(query, "&");
-		char *pair = upper_escapes(mem, query, n);
+		char *pair = spelt(mem, query, n);
 		pairs[count++] = strchr(pair, '=') == NULL ? str_fmt(mem, "%s=", pair) : pair;
 		query += n + (query[n] == '&');
 	}
@@ -84,7 +88,7 @@ static char *canonical_request(void *mem, const struct sigv4_request *q, char **
 	memcpy(headers, q->headers, q->header_count * sizeof(*headers));
 	qsort(headers, q->header_count, sizeof(*headers), by_name);
 	char *text = str_fmt(mem, "%s\n%s\n%s\n", q->method,
-			     path == NULL ? "/" : upper_escapes(mem, path, path_bytes),
+			     path == NULL ? "/" : spelt(mem, path, path_bytes),
 			     query == NULL ? "" : canonical_query(mem, query + 1));
 	*signed_names = str_dup(mem, "");
 	for (size_t n = 0; n < q->header_count; n++) {

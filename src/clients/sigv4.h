@@ -23,5 +23,9 @@ enum { SIGV4_TIME_BYTES = 17 };
 /* 20150830T123600Z, the value of x-amz-date. */
 void sigv4_time(char out[SIGV4_TIME_BYTES], int64_t now_ms);
 
+/* Spells the escapes of a URL that is going to be sent as they are signed: %2F, not %2f. Some servers compare what they
+ * see, others what it should look like. */
+void sigv4_spell(char *url);
+
 /* The value of the Authorization header, under mem. */
 char *sigv4_sign(void *mem, const struct sigv4_key *k, const struct sigv4_request *q);

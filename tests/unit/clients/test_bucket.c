@@ -159,7 +159,7 @@ static void refused_keys_are_not_tried_again(void **state)
 static void a_list_goes_on_over_all_its_pages(void **state)
 {
 	static const struct turn TURNS[] = {
-		{.match = "continuation-token=a%2fb%3d%26&list-type=2",
+		{.match = "continuation-token=a%2Fb%3D%26&list-type=2",
 		 .code = 200,
 		 .body = LIST("<IsTruncated>false</IsTruncated>", KEY("some/where/c"))},
 		{.code = 200,
