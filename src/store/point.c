@@ -91,8 +91,13 @@ bool point_name_parse(void *mem, const char *name, char **series, char **id)
 
 bool point_file_fits(const char *file)
 {
-	return str_starts(file, "intake-") && str_ends(file, ".log") && strchr(file, '/') == NULL &&
-	       target_name_fits(file) && strlen(file) < FILE_NAME_MAX;
+	const char *slash = strchr(file, '/');
+
+	if (!target_name_fits(file) || strlen(file) >= FILE_NAME_MAX)
+		return false;
+	if (slash == NULL)
+		return str_starts(file, "intake-") && str_ends(file, ".log");
+	return str_starts(file, "archive/") && strchr(slash + 1, '/') == NULL;
 }
 
 /* "<series>/<point>-000001.part", of this series. */
@@ -123,6 +128,7 @@ static json_t *encode_part(const struct part *p)
 		json_object_set_new(out, "file", json_string(p->file));
 		json_object_set_new(out, "offset", json_integer(p->offset));
 		json_object_set_new(out, "length", json_integer(p->length));
+		json_object_set_new(out, "size", json_integer(p->size));
 		json_object_set_new(out, "plain_sha256", json_string(p->plain_sha256));
 	}
 	return out;
@@ -188,6 +194,7 @@ static enum status decode_file(void *mem, const json_t *value, struct part *p)
 	TRY(text_of(mem, value, "file", FILE_NAME_MAX, &p->file));
 	TRY(number_of(value, "offset", 0, INT64_MAX / 2, &p->offset));
 	TRY(number_of(value, "length", 0, PART_PLAIN_BYTES, &p->length));
+	TRY(number_of(value, "size", p->offset + p->length, INT64_MAX / 2, &p->size));
 	TRY(text_of(mem, value, "plain_sha256", POINT_SHA_BYTES, &p->plain_sha256));
 	if (!point_file_fits(p->file))
 		return wrong("file");
@@ -277,12 +284,13 @@ enum status point_decode(void *mem, const char *text, size_t n, struct point **o
 	SCOPE(tmp);
 	struct point *p = NEW(mem, struct point);
 	json_t *doc = NULL;
-	int64_t format;
+	int64_t format = 0;
 
 	TRY(json_parse(tmp, text, n, &doc));
 	TRY(number_of(doc, "format", 1, INT32_MAX, &format));
 	if (format != POINT_FORMAT)
-		return failure(E_INVALID, "backup: format %lld is of a newer agent-sre",
+		return failure(E_INVALID,
+			       "backup: format %lld is of a newer agent-sre: restore with that",
 			       (long long)format);
 	TRY(text_of(p, doc, "id", POINT_ID_BYTES, &p->id));
 	TRY(text_of(p, doc, "series", POINT_ID_BYTES, &p->series));
