@@ -21,7 +21,7 @@
 #include "base/str.h"
 
 enum {
-	WINDOW = 1024,
+	WINDOW = 512,
 	LOOK_MS = 50,	/* between two looks at the metrics */
 	SETTLE_MS = 50, /* from an answered call to the next alert: what follows the call is over */
 	PATIENCE_MS = 60000

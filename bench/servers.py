@@ -11,12 +11,18 @@ import tempfile
 import time
 import urllib.request
 
-AGENT_PORT, ALERTMANAGER_PORT, CEILING_PORT = 18000, 19093, 18001
 PATIENCE_S = 120
 
 # what stays the same in all runs: no peer is reachable unless a row says so, nothing happens by itself
-BASE = {"listen": f"127.0.0.1:{AGENT_PORT}", "data": "data", "prometheus": {"url": "http://127.0.0.1:1"},
+BASE = {"data": "data", "prometheus": {"url": "http://127.0.0.1:1"},
         "log": {"level": "warn"}, "verify": {"resolve_poll": "1h"}, "drain": "1s"}
+
+
+def free_port():
+    """Nobody else's server, nobody else's load."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 class Server:
@@ -37,6 +43,8 @@ class Server:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.directory)
         while not self.answers():
             if self.process.poll() is not None or time.perf_counter() - began > PATIENCE_S:
+                self.process.kill()
+                self.process.wait()
                 with open(os.path.join(self.directory, "log")) as log:
                     raise RuntimeError(f"{self.command[0]} does not start: {log.read()[-2000:]}")
         return time.perf_counter() - began
@@ -94,13 +102,13 @@ class Server:
 
 class Agent(Server):
     def __init__(self, path, where, catalogue=None, **settings):
-        merged = {**BASE, **settings}
-        files = {}
+        port, files = free_port(), {}
+        merged = {**BASE, "listen": f"127.0.0.1:{port}", **settings}
         if catalogue:
             merged["catalogue"] = "catalogue.yaml"
             files["catalogue.yaml"] = json.dumps(catalogue)  # JSON is YAML
         files["agent-sre.yaml"] = json.dumps(merged)
-        super().__init__([path, "serve", "--config", "agent-sre.yaml"], AGENT_PORT, "/ready", where, "agent", files)
+        super().__init__([path, "serve", "--config", "agent-sre.yaml"], port, "/ready", where, "agent", files)
         self.database = os.path.join(self.directory, "data", "agent-sre.db")
 
     def metric(self, name):
@@ -131,14 +139,16 @@ class Agent(Server):
 
 
 def alertmanager(where):
+    port = free_port()
     config = "route: {receiver: none, group_wait: 1h, group_interval: 1h}\nreceivers: [{name: none}]\n"
     return Server(["prometheus-alertmanager", "--config.file=am.yml", "--storage.path=data",
-                   f"--web.listen-address=127.0.0.1:{ALERTMANAGER_PORT}", "--cluster.listen-address=", "--log.level=error"],
-                  ALERTMANAGER_PORT, "/-/ready", where, "alertmanager", {"am.yml": config})
+                   f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", "--log.level=error"],
+                  port, "/-/ready", where, "alertmanager", {"am.yml": config})
 
 
 def ceiling(tools, where):
-    return Server([os.path.join(tools, "ceiling"), str(CEILING_PORT)], CEILING_PORT, "/", where, "ceiling")
+    port = free_port()
+    return Server([os.path.join(tools, "ceiling"), str(port)], port, "/", where, "ceiling")
 
 
 def version_of(command):
