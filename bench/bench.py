@@ -29,7 +29,7 @@ def processor():
 
 
 def about(b, command):
-    disk = subprocess.run(["stat", "-f", "-c", "%T", b.where], capture_output=True, text=True).stdout.strip()
+    disk = subprocess.run(["df", "--output=fstype", b.where], capture_output=True, text=True).stdout.split()[-1]
     load = os.getloadavg()[0]
     return [f"`{command}`: {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({processor()}) for servers, generator and peers together, "
             f"Linux {platform.release().split('-')[0]}, data on {disk}; load average {load:.1f} before the first run.",
@@ -46,7 +46,7 @@ follows. A POST counts when it was answered with 2xx; each run ends only when ev
 
 
 def write(b, path, intro):
-    lines = ["# Measured\n", *intro, "\n" if False else ""]
+    lines = ["# Measured\n", *intro, ""]
     lines += table(["what", "peer", "ours", "ratio", "at least", "aim", "met"], b.rows) if b.rows else []
     lines += [NOTES]
     for title, header, found in b.details:
@@ -70,7 +70,7 @@ def main():
     home = os.path.dirname(agent)
     where = scratch(os.path.join(home, "bench-data"))
     b = rows.Bench(agent, os.path.join(home, "bench"), where, o.seconds or (1 if o.quick else 4), o.rounds or (1 if o.quick else 3), o.quick)
-    intro = about(b, "make bench" + (" QUICK=1" if o.quick else ""))
+    intro = about(b, " ".join(["make bench", *(["QUICK=1"] if o.quick else []), *([f"ONLY='{' '.join(o.only)}'"] if o.only else [])]))
     began = time.monotonic()
     try:
         rows.machine(b)

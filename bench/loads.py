@@ -88,9 +88,9 @@ def offer(tools, server, kind, rate, seconds, connections, first=0):
 class Loops:
     """The program `loops`: it is the outside world from the start, and sends when run() tells it where to."""
 
-    def __init__(self, tools, directory, mode, number, batch=1):
+    def __init__(self, tools, directory, mode, number, batch=1, window=512):
         command = [os.path.join(tools, "loops"), mode, template(directory, "remedy", batch), str(number)]
-        self.process = subprocess.Popen(command + ([str(batch)] if mode == "throughput" else []), stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(command + ([str(batch), str(window)] if mode == "throughput" else []), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 

@@ -3,8 +3,9 @@
  * clock, the outside world that it talks to (peers.h).
  *
  *   loops latency TEMPLATE SAMPLES            one alert at a time on an idle agent
- *   loops throughput TEMPLATE SECONDS BATCH   at most WINDOW loops under way, webhooks of BATCH
- * alerts
+ *   loops throughput TEMPLATE SECONDS BATCH WINDOW
+ *                                             webhooks of BATCH alerts, at most WINDOW loops under
+ * way
  *
  * Prints the port of the outside world, reads the agent's port from standard input, and prints one
  * JSON object.
@@ -21,8 +22,8 @@
 #include "base/str.h"
 
 enum {
-	WINDOW = 512,
-	LOOK_MS = 50,	/* between two looks at the metrics */
+	WINDOW_MAX = 100000,
+	LOOK_MS = 100,	/* between two looks at the metrics, which cost the agent milliseconds */
 	SETTLE_MS = 50, /* from an answered call to the next alert: what follows the call is over */
 	PATIENCE_MS = 60000
 };
@@ -129,7 +130,7 @@ static struct progress drain(struct bench *b)
 	return p;
 }
 
-static void throughput(struct bench *b, long long seconds, unsigned long batch)
+static void throughput(struct bench *b, long long seconds, unsigned long batch, double window)
 {
 	int64_t began = wire_now_ns(), end = began + seconds * 1000 * MS_NS, at;
 	struct progress p = {0};
@@ -137,8 +138,8 @@ static void throughput(struct bench *b, long long seconds, unsigned long batch)
 	while (wire_now_ns() < end && b->sent + batch <= PODS_MAX) {
 		p = look(b);
 		int64_t next = wire_now_ns() + LOOK_MS * MS_NS;
-		while ((double)(b->sent + batch) - p.succeeded - p.failed <= WINDOW &&
-		       p.waiting < 8 * WINDOW) {
+		while ((double)(b->sent + batch) - p.succeeded - p.failed <= window &&
+		       p.waiting < 8 * window && wire_now_ns() < end) {
 			peers_break(b->peers, b->sent, batch);
 			while (!send_alerts(b, batch, &at))
 				pause_ms(LOOK_MS);
@@ -216,12 +217,13 @@ int main(int argc, char **argv)
 {
 	SCOPE(mem);
 	struct bench b = {.mem = mem};
-	long long n = 0, batch = 1;
+	long long n = 0, batch = 1, window = 1;
 	bool quick = argc == 4 && str_eq(argv[1], "latency");
-	bool steady = argc == 5 && str_eq(argv[1], "throughput");
+	bool steady = argc == 6 && str_eq(argv[1], "throughput");
 
 	if ((!quick && !steady) || str_to_int(argv[3], 1, 100000, &n) != OK ||
-	    (steady && str_to_int(argv[4], 1, WINDOW, &batch) != OK)) {
+	    (steady && (str_to_int(argv[4], 1, WINDOW_MAX, &batch) != OK ||
+			str_to_int(argv[5], batch, WINDOW_MAX, &window) != OK))) {
 		fprintf(stderr, "usage: loops latency TEMPLATE SAMPLES | loops throughput TEMPLATE "
 				"SECONDS BATCH\n");
 		return 2;
@@ -234,7 +236,7 @@ int main(int argc, char **argv)
 	if (quick)
 		latency(&b, n);
 	else
-		throughput(&b, n, (unsigned long)batch);
+		throughput(&b, n, (unsigned long)batch, (double)window);
 	fflush(stdout);
 	_Exit(0); /* the world still runs on a thread of its own */
 }

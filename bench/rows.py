@@ -3,9 +3,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -84,15 +86,31 @@ def load_detail(b, title, found):
         applied = [r for r in runs if "waiting" in r]
         lines.append([names[side], spread([r["rate"] for r in runs]), spread([r["p50_ms"] for r in runs], "{:.2f}"),
                       spread([r["p99_ms"] for r in runs], "{:.2f}"), str(sum(r["refused"] for r in runs)), str(sum(r["broken"] for r in runs)),
-                      spread([r["waiting"] for r in applied]) if applied else "-", spread([r["drain_s"] for r in applied], "{:.2f}") if applied else "-",
+                      spread([r["waiting"] for r in applied]) if applied else "-", drained(applied),
                       spread([r["sustained"] for r in applied]) if applied else "-",
                       spread([r["cpu"] for r in runs], "{:.2f}"), spread([r["generator"] for r in runs], "{:.2f}")])
-    b.detail(title, ["server", "accepted alerts/s", "p50 ms", "p99 ms", "refused", "broken", "not yet applied at the end", "drain s",
+    b.detail(title, ["server", "accepted alerts/s", "p50 ms", "p99 ms", "refused", "broken", "not yet applied at the end", "drained",
                      "alerts/s with the drain", "server's cores", "wrk's cores"], lines)
 
 
-def spoiled_by(runs):
-    return "connections broke" if any(r["broken"] for r in runs) else "requests were refused" if any(r["refused"] for r in runs) else ""
+def drained(runs):
+    """Seconds until nothing waited any more, and how fast that went."""
+    if not runs:
+        return "-"
+    waiting, seconds = sum(r["waiting"] for r in runs), sum(r["drain_s"] for r in runs)
+    return spread([r["drain_s"] for r in runs], "{:.2f}") + " s" + (f", {waiting / seconds:,.0f}/s" if waiting else "")
+
+
+def rates(runs):
+    """What was accepted a second; refusals are said."""
+    refused = sum(r["refused"] for r in runs)
+    return spread([r["rate"] for r in runs]) + (f" and {refused:,} requests refused" if refused else "")
+
+
+def spoiled_by(runs, refusals_count=False):
+    if any(r["broken"] for r in runs):
+        return "connections broke"
+    return "requests were refused" if refusals_count and any(r["refused"] for r in runs) else ""
 
 
 def single(b):
@@ -100,7 +118,7 @@ def single(b):
     load_detail(b, "Single-alert POSTs, 64 connections (closed loop)", found)
     for kind, words in (("firing", "firing"), ("resolved", "resolved, unknown")):
         ratios = [u["rate"] / a["rate"] for u, a in zip(found[kind], found["alertmanager"])]
-        b.row(f"durable single-alert POSTs/s, 64 connections ({words})", spread([r["rate"] for r in found[kind]]), "1.0 ×", "1.5 ×", median(ratios),
+        b.row(f"durable single-alert POSTs/s, 64 connections ({words})", rates(found[kind]), "1.0 ×", "1.5 ×", median(ratios),
               spread([r["rate"] for r in found["alertmanager"]]), spread(ratios, "{:.2f}") + " ×", 1.0, 1.5, spoiled=spoiled_by(found[kind]))
 
 
@@ -110,13 +128,14 @@ def batch(b):
     for kind, words in (("firing", "firing"), ("resolved", "resolved, unknown")):
         ours, peer = [r["rate"] for r in found[kind]], [r["rate"] for r in found["alertmanager"]]
         ratios = [u / a for u, a in zip(ours, peer)]
-        b.row(f"durable alerts/s in batches of 100 ({words})", spread(ours), "1.5 ×", "100,000/s", median(ours), spread(peer),
+        b.row(f"durable alerts/s in batches of 100 ({words})", rates(found[kind]), "1.5 ×", "100,000/s", median(ours), spread(peer),
               spread(ratios, "{:.2f}") + " ×", 1.5 * median(ours) / median(ratios), 100000, spoiled=spoiled_by(found[kind]))
 
 
 def steady(b):
     """Open loop: 1,000 requests a second, whatever the server does."""
     found = {"alertmanager": [], "firing": [], "resolved": []}
+    b.fsync_ms = median(probe_fsync(b.where))
     seconds = max(b.seconds, 2)
     for _ in range(b.rounds):
         for side, runs in found.items():
@@ -133,7 +152,7 @@ def steady(b):
         p99 = [r["p99_us"] / 1000 for r in found[side]]
         b.row(f"p99 of a durable single POST at 1,000/s ({words})", spread(p99, "{:.2f}") + " ms", "10 ms", f"3 fsyncs = {3 * b.fsync_ms:.2f} ms",
               median(p99), spread([r["p99_us"] / 1000 for r in found["alertmanager"]], "{:.2f}") + " ms", "", 10, 3 * b.fsync_ms, False,
-              spoiled_by(found[side]))
+              spoiled_by(found[side], True))
 
 
 def call_samples(b, samples, trace=False):
@@ -172,6 +191,7 @@ def stop_strace(tracer):
 
 
 def call(b):
+    b.fsync_ms = median(probe_fsync(b.where))
     found = call_samples(b, 50 if b.quick else 200)
     traced = call_samples(b, 20, trace=True)
     calls, acks = sorted(s["call_us"] / 1000 for s in found), sorted(s["ack_us"] / 1000 for s in found)
@@ -334,19 +354,44 @@ def probe_copy():
     return best
 
 
+def probe_offer(b):
+    """p99 in ms that `offer` reports of a server that answers at once but for one stall of 300 ms. A generator that waits
+    for answers before it sends would hardly see it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stalls = [time.monotonic() + 0.3]
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            while text := connection.recv(65536):
+                if stalls and time.monotonic() > stalls[0]:
+                    stalls.clear()
+                    time.sleep(0.3)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * text.count(b"POST "))
+    threading.Thread(target=serve, daemon=True).start()
+    with tempfile.TemporaryDirectory(dir=b.where) as d:
+        there = type("There", (), {"port": listener.getsockname()[1], "directory": d})
+        found = offer(b.tools, there, "firing", 200, 1, 1)
+    listener.close()
+    if found["p99_us"] < 200000 or found["ok"] != 200:
+        raise RuntimeError(f"bench/offer does not see a stall, its numbers would mean nothing: {found}")
+    return found["p99_us"] / 1000
+
+
 def machine(b):
     times = probe_fsync(b.where)
     b.fsync_ms = median(times)
-    rates = []
+    trivial = []
     for connections, size in ((64, 1), (16, 100)):
         with ceiling(b.tools, b.where) as server:
-            rates.append(wrk(server, "firing", connections, size, b.seconds))
+            trivial.append(wrk(server, "firing", connections, size, b.seconds))
     b.detail("What this machine can do", ["", ""], [
         ["append of 4 KiB and fdatasync, ms: p50 / p90 / p99", f"{b.fsync_ms:.2f} / {times[int(0.9 * len(times))]:.2f} / {times[int(0.99 * len(times))]:.2f}"],
         ["memcpy, one core", f"{probe_copy():.1f} GB/s"],
         ["libmicrohttpd that only answers 200 (bench/ceiling.c), single alerts, 64 connections",
-         f"{rates[0]['rate']:,.0f} requests/s, p99 {rates[0]['p99_ms']:.2f} ms, wrk takes {rates[0]['generator']:.2f} cores"],
-        ["the same, bodies of 100 alerts, 16 connections", f"{rates[1]['rate']:,.0f} alerts/s, wrk takes {rates[1]['generator']:.2f} cores"]])
+         f"{trivial[0]['rate']:,.0f} requests/s, p99 {trivial[0]['p99_ms']:.2f} ms, wrk takes {trivial[0]['generator']:.2f} cores"],
+        ["the same, bodies of 100 alerts, 16 connections", f"{trivial[1]['rate']:,.0f} alerts/s, wrk takes {trivial[1]['generator']:.2f} cores"],
+        ["bench/offer beside a server that stalls for 300 ms once in a second: p99 it reports", f"{probe_offer(b):.0f} ms"]])
 
 
 # in this order; `machine` comes always, the others are compared with it

@@ -153,7 +153,7 @@ def ceiling(tools, where):
 
 def version_of(command):
     out = subprocess.run([command, "--version"], capture_output=True, text=True)
-    found = re.search(r"(?:version |wrk )(\S+)", out.stdout + out.stderr)
+    found = re.search(r"(?:version |wrk |agent-sre )(\S+)", out.stdout + out.stderr)
     return found.group(1) if found else "?"
 
 
