@@ -31,8 +31,9 @@ def processor():
 def about(b, command):
     disk = subprocess.run(["df", "--output=fstype", b.where], capture_output=True, text=True).stdout.split()[-1]
     load = os.getloadavg()[0]
+    quiet = "" if load < 0.5 else " **The machine was not quiet: take no number from here.**"
     return [f"`{command}`: {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({processor()}) for servers, generator and peers together, "
-            f"Linux {platform.release().split('-')[0]}, data on {disk}; load average {load:.1f} before the first run.",
+            f"Linux {platform.release().split('-')[0]}, data on {disk}; load average {load:.1f} before the first run.{quiet}",
             f"agent-sre {version_of(b.agent)} (release build), Alertmanager {version_of('prometheus-alertmanager')}, wrk {version_of('wrk')} (1 thread). "
             f"{b.rounds} round(s) of {b.seconds} s with the sides alternating; median (lowest…highest). A ratio is the median of the rounds' ratios."]
 
