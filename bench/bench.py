@@ -43,6 +43,7 @@ How to read it. *firing*: each alert is new and opens an incident, whose ticket 
 while the load goes on. *resolved, unknown*: the end of an episode that nobody knows; it is taken in and remembered, nothing
 follows. A POST counts when it was answered with 2xx; each run ends only when everything that was accepted is in the database
 (counted there, from outside), and fails when something is missing. Alertmanager writes nothing to disk before it answers.
+Between an alert and the call of its function two fsyncs are needed: the event must be durable, and the intent to call.
 """
 
 

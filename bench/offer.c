@@ -70,7 +70,9 @@ static void finish(struct offer *o, struct call *c)
 	struct message m;
 	enum parsed p = alive ? wire_next(c->wire, &m) : BROKEN;
 
-	if (p == PARTIAL || c->due_ns == 0)
+	if (!alive)
+		epoll_ctl(o->epoll, EPOLL_CTL_DEL, c->wire->fd, NULL);
+	if (p == PARTIAL || c->due_ns == 0) /* idle and closed: sending will fail */
 		return;
 	int code = p == WHOLE ? wire_code(&m) : 0;
 	bool good = code >= 200 && code <= 299;
@@ -78,10 +80,8 @@ static void finish(struct offer *o, struct call *c)
 	o->ok += good;
 	o->refused += code != 0 && !good;
 	o->broken += code == 0;
-	if (p == BROKEN) {
-		epoll_ctl(o->epoll, EPOLL_CTL_DEL, c->wire->fd, NULL);
-		return;
-	}
+	if (p == BROKEN)
+		return; /* this connection takes part no more */
 	o->latency_ns[o->answered++] = wire_now_ns() - c->due_ns;
 	c->due_ns = 0;
 	c->next_free = o->free;
