@@ -23,7 +23,9 @@
 
 enum {
 	WINDOW_MAX = 100000,
-	LOOK_MS = 100,	/* between two looks at the metrics, which cost the agent milliseconds */
+	LOOK_MS = 200,	    /* between two looks at the metrics, each of which costs the agent
+			       milliseconds */
+	DRAIN_LOOK_MS = 50, /* the same at the end */
 	SETTLE_MS = 50, /* from an answered call to the next alert: what follows the call is over */
 	PATIENCE_MS = 60000
 };
@@ -124,7 +126,7 @@ static struct progress drain(struct bench *b)
 	struct progress p = look(b);
 
 	while (!all_done(b, &p) && wire_now_ns() < until) {
-		pause_ms(LOOK_MS);
+		pause_ms(DRAIN_LOOK_MS);
 		p = look(b);
 	}
 	return p;
