@@ -70,23 +70,31 @@ def main():
         parser.error("wrk and prometheus-alertmanager are needed: 'make setup' installs them")
     agent = os.path.abspath(o.agent)
     home = os.path.dirname(agent)
+    for tool in ("ceiling", "offer", "loops"):
+        if not os.access(os.path.join(home, "bench", tool), os.X_OK):
+            parser.error(f"{home}/bench/{tool} is not built: 'ninja -C {home} bench/ceiling bench/offer bench/loops', or 'make bench'")
     where = scratch(os.path.join(home, "bench-data"))
     b = rows.Bench(agent, os.path.join(home, "bench"), where, o.seconds or (1 if o.quick else 4), o.rounds or (1 if o.quick else 3), o.quick)
     intro = about(b, " ".join(["make bench", *(["QUICK=1"] if o.quick else []), *([f"ONLY='{' '.join(o.only)}'"] if o.only else [])]))
-    began = time.monotonic()
+    began, failed = time.monotonic(), []
     try:
         rows.machine(b)
         for name, measure in rows.ALL.items():
             if not o.only or name in o.only:
                 print(f"== {name}", flush=True)
-                measure(b)
+                try:
+                    measure(b)
+                except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+                    failed.append(name)
+                    print(f"{name} FAILED: {e}", flush=True)
+                    b.rows.append((name, "", "not measured", "", "", "", f"no: {e}".replace("\n", " ")[:300]))
     finally:
         shutil.rmtree(where, ignore_errors=True)
     out = o.out or (None if o.quick or o.only else os.path.join(HERE, "results.md"))
     if out:
         write(b, out, intro)
     print(f"{time.monotonic() - began:.0f} s" + (f", written to {out}" if out else ""))
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
