@@ -27,9 +27,11 @@ run: build
 test: setup
 	@tests/run.sh
 
-# Beside Alertmanager, in the same run; writes bench/results.md.
+# Every promised number beside its peer, in the same run; writes bench/results.md. QUICK=1: one short round, writes
+# nothing. ONLY=single (batch, steady, call, loops, memory, start, budget): one row.
 bench: build
-	@python3 bench/intake.py --agent $(BUILD)/agent-sre
+	@ninja -C $(BUILD) bench/ceiling bench/offer bench/loops >/dev/null
+	@python3 bench/bench.py --agent $(BUILD)/agent-sre $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 build/venv/bin/python:
 	@/usr/bin/python3 -m venv build/venv && build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt

@@ -7,7 +7,8 @@ void token_bucket_init(struct token_bucket *b, const struct token_rate *r, int64
 	*b = (struct token_bucket){.tokens = r->burst, .at_ms = now_ms};
 }
 
-int64_t token_bucket_wait(struct token_bucket *b, const struct token_rate *r, double n, int64_t now_ms)
+int64_t token_bucket_wait(struct token_bucket *b, const struct token_rate *r, double n,
+			  int64_t now_ms)
 {
 	double wanted = n < r->burst ? n : r->burst;
 

@@ -63,7 +63,7 @@ static enum status parse(const char *text, struct profile *out)
 	str_print(out->pattern, sizeof(out->pattern), "%s",
 		  str_ndup(tmp, text, (size_t)(sign - text)));
 	out->rate = (struct token_rate){.per_second = (double)events / seconds,
-					 .burst = (double)events};
+					.burst = (double)events};
 	return OK;
 }
 
@@ -166,8 +166,8 @@ static int64_t take(const char *name, const double *wanted)
 		if (wanted[p] == 0)
 			continue;
 		callers[p] = obtain(name, p, now);
-		int64_t mine =
-			token_bucket_wait(&callers[p]->bucket, &table.profiles[p].rate, wanted[p], now);
+		int64_t mine = token_bucket_wait(&callers[p]->bucket, &table.profiles[p].rate,
+						 wanted[p], now);
 		wait = mine > wait ? mine : wait;
 	}
 	for (size_t p = 0; wait == 0 && p < table.profile_count; p++)
