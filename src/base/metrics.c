@@ -78,7 +78,7 @@ static struct buckets buckets_of(enum metric m)
 					    128, 256, 512, 1024, 2048, 4096};
 	static_assert(sizeof(SECONDS) / sizeof(double) <= BUCKETS_MAX, "BUCKETS_MAX");
 
-	if (m == M_INTAKE_GROUP)
+	if (m == M_INTAKE_GROUP || m == M_STORE_GROUP)
 		return (struct buckets){OPERATIONS, sizeof(OPERATIONS) / sizeof(double)};
 	return (struct buckets){SECONDS, sizeof(SECONDS) / sizeof(double)};
 }
@@ -261,6 +261,28 @@ double metric_value(enum metric m, ...)
 	double value = s == NULL ? 0 : s->value;
 	pthread_mutex_unlock(&registry.lock);
 	return value;
+}
+
+static bool has_value(const struct series *s, const char *value)
+{
+	for (const char *at = s->key; at < s->key + s->n; at += strlen(at) + 1)
+		if (strcmp(at, value) == 0)
+			return true;
+	return false;
+}
+
+double metric_sum(enum metric m, const char *value)
+{
+	double sum = 0;
+
+	assert(METRIC[m].kind != METRIC_HISTOGRAM);
+	pthread_mutex_lock(&registry.lock);
+	const struct family *f = &registry.families[m];
+	for (size_t i = 0; i < f->count; i++)
+		if (value == NULL || has_value(f->series[i], value))
+			sum += f->series[i]->value;
+	pthread_mutex_unlock(&registry.lock);
+	return sum;
 }
 
 /* The numbers of one series at one moment. */

@@ -24,15 +24,28 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Resolved alerts for which no incident is known.") \
 	M(HTTP_REQUESTS, COUNTER, "http_requests_total", "path,code", "Answers of our own HTTP server.") \
 	M(HTTP_CUT, COUNTER, "http_connections_cut_total", "reason", "Connections cut off: slow, idle, too_large.") \
-	M(INTAKE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one fsync.") \
+	M(ORDER_VIOLATIONS, COUNTER, "order_violations_total", "", "Events whose sequence number came late or twice.") \
+	M(SEQUENCE_GAPS, COUNTER, "sequence_gaps_total", "", "Sequence numbers that were passed over.") \
+	M(IDEMPOTENCY_CACHE, COUNTER, "idempotency_cache_total", "result", \
+	  "Look-ups of keys: hit (answered from memory) or miss (the database was asked).") \
+	M(IDEMPOTENCY_CHECK, HISTOGRAM, "idempotency_check_seconds", "", "Looking up all keys of one group of requests.") \
+	M(IDEMPOTENCY_REJECTED, COUNTER, "idempotency_key_rejected_total", "reason", \
+	  "Events refused because a key of theirs is none: format, length, injection.") \
+	M(INTAKE_GROUP, HISTOGRAM, "intake_group_requests", "", "Requests that shared one fsync of the intake log.") \
+	M(INTAKE_COMMIT, HISTOGRAM, "intake_commit_seconds", "", "One group of requests, to the end of its fsync.") \
+	M(INTAKE_BACKLOG, GAUGE, "intake_backlog_bytes", "", "Accepted events that are not applied to the database yet.") \
+	M(INTAKE_LOST, GAUGE, "intake_lost_records", "", "Accepted records that were damaged on disk before they were applied.") \
+	M(STORE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one transaction.") \
 	M(STORE_COMMIT, HISTOGRAM, "store_commit_seconds", "", "One durable transaction.") \
 	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \
 	M(DLQ_EVENTS, COUNTER, "dlq_events_total", "reason,category", "Dead letters written.") \
+	M(DLQ_PERMANENT, COUNTER, "dlq_permanent_total", "", "Dead letters that no retry can heal.") \
 	M(DLQ_SIZE, GAUGE, "dlq_size", "", "Dead letters that wait for a person.") \
 	M(DLQ_OLDEST_AGE, GAUGE, "dlq_oldest_age_seconds", "", "Age of the oldest dead letter that waits.") \
 	M(DLQ_CAPTURE, HISTOGRAM, "dlq_capture_seconds", "", "From the failure to its durable dead letter.") \
 	M(DLQ_REPLAY, COUNTER, "dlq_replay_total", "outcome", "Replays: success, failure, refused.") \
 	M(DLQ_ARCHIVED, COUNTER, "dlq_archived_total", "", "Dead letters moved to the archive.") \
+	M(RATE_LIMITED, COUNTER, "rate_limited_total", "endpoint", "Events and API calls that were over their limit.") \
 	M(INCIDENTS_ACTIVE, GAUGE, "incidents_active", "state", "Incidents that are not closed.") \
 	M(STEP_SECONDS, HISTOGRAM, "step_duration_seconds", "step,outcome", "One run of one step.") \
 	M(STEP_RETRIES, COUNTER, "step_retries_total", "step,reason", "Steps put back for another try.") \
@@ -63,6 +76,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Transformations of events: success, failure, missing (no adapter).") \
 	M(SCHEMA_USAGE, COUNTER, "schema_usage_total", "type,version", "Events received, by their schema version.") \
 	M(SCHEMA_DEPRECATED, GAUGE, "schema_deprecated", "type,schema_version", "1 for a deprecated version, else 0.") \
+	M(SELF_ALERT, GAUGE, "self_alert_firing", "alertname,severity", "1 while the agent raises this alert about itself.") \
 	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
@@ -82,6 +96,9 @@ void metric_observe(enum metric m, double value, ...); /* histograms, in the met
 
 /* The present value of a counter or gauge series (0 when it does not exist); for derived gauges. */
 double metric_value(enum metric m, ...);
+
+/* The sum of all series of a counter or gauge, or of those that have a label of that value. */
+double metric_sum(enum metric m, const char *value);
 
 /* The whole exposition, under mem. */
 char *metrics_text(void *mem);

@@ -234,15 +234,11 @@ static enum status traces_url(void *mem, const char *endpoint, const char **out)
 enum status otlp_start(void *mem, const struct otlp_options *options, struct otlp **out)
 {
 	struct otlp *o = NEW(mem, struct otlp);
-	pthread_condattr_t attributes;
 
 	o->options = *options;
 	TRY(traces_url(o, options->endpoint, &o->url));
 	pthread_mutex_init(&o->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&o->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&o->changed);
 	if (pthread_create(&o->thread, NULL, serve, o) != 0)
 		return failure(E_INTERNAL, "cannot start a thread");
 	*out = o;

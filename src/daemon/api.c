@@ -257,7 +257,7 @@ struct route {
 };
 
 static const struct route ROUTES[] = {
-	{"GET", "/incidents", list}, {"GET", "/incidents/", one},   {"GET", "/tickets/", ticket},
+	{"GET", "/incidents", list}, {"GET", "/incidents/", one},     {"GET", "/tickets/", ticket},
 	{"GET", "/events/", event},  {"POST", "/approvals/", decide},
 };
 

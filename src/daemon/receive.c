@@ -5,12 +5,14 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
 #include "base/trace.h"
+#include "daemon/rates.h"
+#include "daemon/replay.h"
 #include "daemon/reply.h"
 
 struct intake {
@@ -66,28 +68,31 @@ static void count(const struct intake *in)
 			metric_add(M_DUPLICATES, 1);
 		if (m->event != NULL && m->event->status_disagrees)
 			metric_add(M_EVENT_STATUS_DISAGREES, 1);
-		if (in->admission.status == OK && in->admission.results[n].outcome == ADMIT_ORPHAN)
-			metric_add(M_ORPHAN_RESOLVED, 1);
 	}
 	metric_observe(M_CLOUDEVENT_PROCESSING,
 		       (double)(clock_monotonic() - http_body_at_ms(in->x)) / 1000.0);
 }
 
-static json_t *member_reply(const struct intake *in, size_t n)
+static void member_reply(const struct intake *in, size_t n, struct json_out *o)
 {
 	const struct event_member *m = &in->admission.set->members[n];
 	const struct admit_result *r = &in->admission.results[n];
 
-	if (m->event == NULL)
-		return json_pack("{s:s, s:s, s:s, s:s}", "event_id", m->id, "correlation_id", m->id,
-				 "status", "rejected", "detail", m->error);
-	json_t *reply =
-		json_pack("{s:s, s:s, s:s}", "event_id", m->event->id, "correlation_id",
-			  r->correlation_id != NULL ? r->correlation_id : m->event->correlation_id,
-			  "status", "processed");
-	if (r->outcome == ADMIT_DUPLICATE)
-		json_object_set_new(reply, "duplicate", json_true());
-	return reply;
+	json_out_raw(o, "{");
+	if (m->event == NULL) {
+		json_out_member(o, "event_id", m->id);
+		json_out_member(o, "correlation_id", m->id);
+		json_out_member(o, "status", "rejected");
+		json_out_member(o, "detail", m->error);
+	} else {
+		bool first = r->correlation_id != NULL;
+		json_out_member(o, "event_id", m->event->id);
+		json_out_member(o, "correlation_id",
+				first ? r->correlation_id : m->event->correlation_id);
+		json_out_member(o, "status", "processed");
+		json_out_raw(o, r->outcome == ADMIT_DUPLICATE ? ",\"duplicate\":true" : "");
+	}
+	json_out_raw(o, "}");
 }
 
 static bool all_rejected(const struct admission *a)
@@ -106,18 +111,31 @@ static const char *refusal_word(const char *category)
 static void answer_many(struct intake *in)
 {
 	const struct event_set *set = in->admission.set;
-	json_t *events = json_array();
+	bool refused = all_rejected(&in->admission);
+	struct json_out o;
 
-	for (size_t n = 0; n < set->count; n++)
-		json_array_append_new(events, member_reply(in, n));
-	if (all_rejected(&in->admission))
-		reply_json(in->x, 400,
-			   json_pack("{s:s, s:s, s:o}", "error",
-				     in->webhook ? "Invalid alerts" : "Invalid CloudEvents",
-				     "status", "rejected", "events", events));
-	else
-		reply_json(in->x, 200,
-			   json_pack("{s:s, s:o}", "status", "processed", "events", events));
+	json_out_begin(&o, in, 64 + 192 * set->count);
+	json_out_raw(&o, "{");
+	if (refused)
+		json_out_member(&o, "error",
+				in->webhook ? "Invalid alerts" : "Invalid CloudEvents");
+	json_out_member(&o, "status", refused ? "rejected" : "processed");
+	json_out_raw(&o, ",\"events\":[");
+	for (size_t n = 0; n < set->count; n++) {
+		json_out_raw(&o, n == 0 ? "" : ",");
+		member_reply(in, n, &o);
+	}
+	json_out_raw(&o, "]}");
+	reply_json_text(in->x, refused ? 400 : 200, o.text);
+}
+
+static void answer_one(struct intake *in)
+{
+	struct json_out o;
+
+	json_out_begin(&o, in, 256);
+	member_reply(in, 0, &o);
+	reply_json_text(in->x, 200, o.text);
 }
 
 static void answer(struct intake *in)
@@ -125,19 +143,18 @@ static void answer(struct intake *in)
 	const struct event_set *set = in->admission.set;
 	bool many = set->mode == EVENT_BATCH || set->mode == EVENT_WEBHOOK;
 
-	if (!all_rejected(&in->admission) && in->wants_empty) {
+	if (!all_rejected(&in->admission) && in->wants_empty)
 		reply_empty(in->x, 202);
-	} else if (many) {
+	else if (many)
 		answer_many(in);
-	} else if (set->members[0].event == NULL) {
+	else if (set->members[0].event == NULL)
 		reply_error(in->x, 400, refusal_word(set->members[0].category),
 			    set->members[0].error);
-	} else {
-		reply_json(in->x, 200, member_reply(in, 0));
-	}
+	else
+		answer_one(in);
 }
 
-/* On the writer thread: everything is on disk, or nothing is. */
+/* On the intake thread: everything is on disk, or nothing is. */
 static void admitted(struct admission *a)
 {
 	struct intake *in = a->arg;
@@ -221,6 +238,7 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 {
 	struct refusal *r = NEW(http_mem(x), struct refusal);
 	size_t bytes;
+	const char *body = http_body(x, &bytes);
 	int64_t now = clock_now();
 	const struct dead_letter d = {
 		.event_id = "",
@@ -236,7 +254,11 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 		.origin = webhook ? "webhook" : "agent",
 		.received_ms = now,
 		.failed_ms = now,
-		.body = http_body(x, &bytes),
+		.body = body,
+		.body_bytes = bytes,
+		.mode = webhook ? event_mode_name(EVENT_WEBHOOK) : "",
+		.content_type = http_header(x, "Content-Type"),
+		.headers = replay_headers(x),
 	};
 
 	*r = *refusal;
@@ -261,13 +283,14 @@ static void receive(struct http_exchange *x, struct store *store, bool webhook)
 	request.body = http_body(x, &request.body_bytes);
 	enum status s = webhook ? event_decode_webhook(http_mem(x), &request, &set)
 				: event_decode(http_mem(x), &request, &set, &unsupported);
+	const char *why = s == OK ? NULL : str_dup(http_mem(x), status_message());
+	if (!rates_admit_events(x, set))
+		return;
 	if (s == OK) {
 		admit(x, store, set, webhook);
 		return;
 	}
-	struct refusal r = {.x = x,
-			    .code = unsupported ? 415 : 400,
-			    .detail = str_dup(http_mem(x), status_message())};
+	struct refusal r = {.x = x, .code = unsupported ? 415 : 400, .detail = why};
 	r.what = unsupported ? "Unsupported media type"
 		 : webhook   ? "Invalid JSON payload"
 			     : "Invalid CloudEvent JSON";
@@ -288,6 +311,7 @@ void receive_refused(struct http_exchange *x, int code, const char *why, struct 
 {
 	const struct refusal r = {.x = x, .code = code, .what = "request refused", .detail = why};
 
-	refuse(x, store, &r, code == 413 ? "oversize" : "envelope",
-	       str_eq(http_path(x), "/webhook"));
+	if (rates_admit_events(x, NULL))
+		refuse(x, store, &r, code == 413 ? "oversize" : "envelope",
+		       str_eq(http_path(x), "/webhook"));
 }

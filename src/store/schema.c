@@ -120,11 +120,23 @@ static const char VERSION_3[] =
 	"ALTER TABLE dead_letter ADD COLUMN sealed BLOB;"
 	"ALTER TABLE dead_letter ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX dead_letter_open ON dead_letter(id) WHERE state <> 'resolved';"
+	"CREATE INDEX dead_letter_unsealed ON dead_letter(id) WHERE body IS NOT NULL OR group_key "
+	"= '';"
 	"CREATE INDEX dead_letter_by_group ON dead_letter(group_key, id);"
 	"CREATE INDEX dead_letter_by_event ON dead_letter(event_source, event_id);"
 	"CREATE INDEX dead_letter_by_correlation ON dead_letter(correlation_id);"
 	"CREATE INDEX dead_letter_in_work ON dead_letter(id) WHERE state = 'replaying' OR "
 	"pending_action <> '';"
+	/* one spell of failures that has a ticket; its lane in ticket_op is -id; seed: of the ids
+	 * of what is done to the ticket */
+	"CREATE TABLE failure_group ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, group_key TEXT NOT NULL, letter INTEGER NOT NULL, "
+	"seed TEXT NOT NULL,"
+	" opened_ms INTEGER NOT NULL, closed_ms INTEGER NOT NULL DEFAULT 0, told_replayed INTEGER "
+	"NOT NULL DEFAULT 0,"
+	" told_ms INTEGER NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX failure_group_open ON failure_group(group_key) WHERE closed_ms = 0;"
+	"CREATE INDEX failure_group_by_key ON failure_group(group_key, id);"
 	/* what was moved to the archive files, and where it lies there */
 	"CREATE TABLE archived_letter ("
 	" id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, event_type TEXT NOT NULL, event_source "
@@ -152,12 +164,16 @@ static const char VERSION_4[] =
 	/* event.id is the idempotency key; event_id the event's own id where that differs */
 	"ALTER TABLE event ADD COLUMN event_id TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX event_by_own_id ON event(source, event_id) WHERE event_id <> '';"
+	/* of the opening that applied it */
+	"ALTER TABLE event ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
 	/* the newest sequence number of each ordered lane */
 	"CREATE TABLE lane ("
 	" source TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen_ms INTEGER NOT "
 	"NULL,"
 	" PRIMARY KEY (source, key)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX lane_by_time ON lane(seen_ms);";
+	"CREATE INDEX lane_by_time ON lane(seen_ms);"
+	"CREATE INDEX dead_letter_by_lane ON dead_letter(event_source, partition_key) WHERE state <> "
+	"'resolved';";
 
 /* partitions of peers, past and present */
 static const char VERSION_5[] = "";

@@ -163,15 +163,15 @@ static void operations_have_powers_of_two(void **state)
 	metric_observe(M_INTAKE_GROUP, 4096);
 	metric_observe(M_INTAKE_GROUP, 5000);
 	const char *text = metrics_text(tmp);
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"1\"} 1");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"2\"} 1");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"4\"} 2");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"2048\"} 2");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"4096\"} 3");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"+Inf\"} 4");
-	assert_has_line(text, "agent_sre_store_group_operations_sum 9100");
-	assert_has_line(text, "agent_sre_store_group_operations_count 4");
-	assert_int_equal(count_lines(text, "agent_sre_store_group_operations_bucket"), 14);
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"1\"} 1");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"2\"} 1");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"4\"} 2");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"2048\"} 2");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"4096\"} 3");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"+Inf\"} 4");
+	assert_has_line(text, "agent_sre_intake_group_requests_sum 9100");
+	assert_has_line(text, "agent_sre_intake_group_requests_count 4");
+	assert_int_equal(count_lines(text, "agent_sre_intake_group_requests_bucket"), 14);
 }
 
 static void label_values_are_escaped(void **state)
@@ -328,6 +328,18 @@ static void every_line_is_text_exposition(void **state)
 	regfree(&line);
 }
 
+static void sums_are_of_all_series_or_of_those_with_a_value(void **state)
+{
+	(void)state;
+	double all = metric_sum(M_APPROVALS, NULL);
+	metric_add(M_APPROVALS, 2, "approved");
+	metric_add(M_APPROVALS, 3, "rejected");
+	assert_true(metric_sum(M_APPROVALS, NULL) == all + 5);
+	assert_true(metric_sum(M_APPROVALS, "rejected") == 3);
+	assert_true(metric_sum(M_APPROVALS, "reject") == 0);
+	assert_true(metric_sum(M_APPROVALS, "") == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +354,7 @@ int main(void)
 		cmocka_unit_test(long_label_values_are_cut),
 		cmocka_unit_test(a_family_keeps_a_bounded_number_of_series),
 		cmocka_unit_test(the_value_other_may_come_first),
+		cmocka_unit_test(sums_are_of_all_series_or_of_those_with_a_value),
 		cmocka_unit_test(every_line_is_text_exposition),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
