@@ -150,6 +150,13 @@ class SchemasTest(unittest.TestCase):
         self.assertTrue(w.agent.start(), w.agent.stderr())
         self.assertEqual(post_event(w.agent.url, versioned("v3.0", 0))[0], 200)
 
+    def test_the_slo_of_any_version_reaches_the_ticket(self):
+        for n, version in enumerate(("v1.1", "v2.0")):
+            w = self.world()
+            self.assertEqual(post_event(w.agent.url, versioned(version, n, slo="availability"))[0], 200)
+            ticket = w.until(lambda w=w: (r := w.agent.get("/tickets/SRE-1"))[0] == 200 and r[1], "ticket")
+            self.assertIn("SLO: availability", ticket["body"])
+
     def test_a_refused_event_keeps_what_is_known_of_its_schema(self):
         w = self.world()
         cases = ((versioned("v9.0", 0), "v9.0", "version", "/dataschema"),
