@@ -3,7 +3,7 @@ BUILD ?= build
 PACKAGES = $(shell sed 's/\#.*//' packages.txt)
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup build test demo run bench lint fuzz torture clean
+.PHONY: setup build test demo run bench lint fuzz torture test-s3 clean
 
 # Installs what is missing (Debian), nothing else.
 setup:
@@ -39,6 +39,11 @@ build/venv/bin/python:
 # 1000 times kill -9 at random moments under load: nothing lost, nothing twice. The rest of the words: torture.py --help
 torture: build | build/venv/bin/python
 	@tests/python.sh tests/torture/torture.py --agent $(BUILD)/agent-sre --kills $(or $(KILLS),1000) --verbose
+
+# The S3 tests once more, on another server: it needs Go, and minutes to compile.
+test-s3: build | build/venv/bin/python
+	@GOBIN=$(CURDIR)/$(BUILD)/go go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+	@VERSITYGW=$(CURDIR)/$(BUILD)/go/versitygw AGENT_SRE=$(CURDIR)/$(BUILD)/agent-sre tests/python.sh tests/tap.py tests/e2e/test_backup_s3.py
 
 lint: setup
 	@tests/tools/lint.sh

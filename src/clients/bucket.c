@@ -272,7 +272,7 @@ enum status bucket_get(void *mem, const struct bucket *b, const char *name, size
 	struct http_reply *reply = NULL;
 
 	TRY(exchange(tmp, b, &c, &reply));
-	*out = talloc_steal(mem, reply->body);
+	*out = talloc_move(mem, &reply->body);
 	*n = reply->body_bytes;
 	return OK;
 }

@@ -35,6 +35,7 @@ struct shipment {
 	int64_t due_ms, last_ms; /* the next try; the last point, 0 = none */
 	int64_t prune_ms, drill_ms, drilled_ms;
 	bool known; /* what the target holds was looked up */
+	bool ours;  /* and it took a point of this store since the start: it may be tidied */
 	struct usual size, took_full, took_increment;
 };
 
@@ -155,6 +156,35 @@ static void report(struct shipment *s, const struct backup_result *r)
 
 /* Turns. */
 
+static void recall_one(struct shipment *s, const struct point_ref *ref)
+{
+	SCOPE(tmp);
+	struct point *p = NULL;
+	double bytes = 0;
+
+	/* what cannot be read is no example; why not shows when it is needed */
+	if (point_load(tmp, &s->target, s->owner->keys.seal, ref->series, ref->id, &p) != OK)
+		return;
+	for (size_t n = 0; n < p->part_count; n++)
+		bytes += (double)p->parts[n].bytes;
+	if (*p->parent == '\0')
+		usual_add(&s->size, bytes);
+	usual_add(*p->parent == '\0' ? &s->took_full : &s->took_increment, (double)p->took_ms);
+}
+
+/* Learns from the last points of each kind what is usual. */
+static void recall_usual(struct shipment *s, const struct point_ref *refs, size_t count)
+{
+	for (int full = 0; full <= 1; full++) {
+		size_t from = count;
+		for (int found = 0; from > 0 && found < USUAL_MAX; from--)
+			found += str_eq(refs[from - 1].id, refs[from - 1].series) == (full == 1);
+		for (size_t n = from; n < count; n++)
+			if (str_eq(refs[n].id, refs[n].series) == (full == 1))
+				recall_one(s, &refs[n]);
+	}
+}
+
 /* What is there from before this start: a restart makes no point before its time. */
 static enum status look_up(struct shipment *s)
 {
@@ -164,6 +194,7 @@ static enum status look_up(struct shipment *s)
 
 	TRY(points_list(tmp, &s->target, &refs, &count));
 	TRY(depot_drilled(&s->target, s->owner->keys.seal, &s->drilled_ms));
+	recall_usual(s, refs, count);
 	s->last_ms = count == 0 ? 0 : refs[count - 1].time_ms;
 	s->due_ms = count == 0 ? 0 : s->last_ms + s->owner->settings->backup_every;
 	s->drill_ms =
@@ -189,6 +220,7 @@ static enum status ship(struct shipment *s, int64_t now_ms)
 	TRY(backup_take(s->backup, false, now_ms, &r));
 	metric_add(M_BACKUP_ATTEMPTS, 1);
 	s->last_ms = r.time_ms;
+	s->ours = true;
 	s->due_ms = now_ms + set->backup_every;
 	report(s, &r);
 	return OK;
@@ -201,7 +233,7 @@ static void ship_or_say(struct shipment *s, int64_t now_ms)
 	/* the clock was set back */
 	if (s->due_ms > now_ms + every)
 		s->due_ms = now_ms + every;
-	if (s->known && now_ms < s->due_ms)
+	if (now_ms < s->due_ms)
 		return;
 	enum status status = ship(s, now_ms);
 	if (status == OK || status == E_CANCELED)
@@ -216,7 +248,7 @@ static void prune(struct shipment *s, int64_t now_ms)
 	SCOPE(tmp);
 	size_t removed = 0;
 
-	if (now_ms < s->prune_ms || s->last_ms == 0)
+	if (now_ms < s->prune_ms || !s->ours)
 		return;
 	s->prune_ms = now_ms + PRUNE_EVERY_MS;
 	enum status status =
@@ -330,7 +362,7 @@ enum status backups_start(void *mem, const struct settings *s, struct backups **
 			  "keep a copy of seal.key in another place: without it no backup opens",
 			  NULL);
 	TRY(start_thread(b));
-	*out = talloc_steal(NULL, b); /* from here on it belongs to the thread */
+	*out = talloc_move(NULL, &b); /* from here on it belongs to the thread */
 	return OK;
 }
 

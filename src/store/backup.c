@@ -84,6 +84,44 @@ static enum status number_of(sqlite3 *db, const char *sql, int64_t *out)
 	return s;
 }
 
+/* Databases from before the intake log have no such table. */
+static enum status knows_intake(sqlite3 *db, bool *out)
+{
+	int64_t known = 0;
+
+	TRY(number_of(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'intake'", &known));
+	*out = known != 0;
+	return OK;
+}
+
+static enum status read_applied(sqlite3 *db, int64_t *out)
+{
+	bool known = false;
+
+	*out = 0;
+	TRY(knows_intake(db, &known));
+	return !known ? OK : number_of(db, "SELECT coalesce(max(applied), 0) FROM intake", out);
+}
+
+static enum status read_store(void *mem, sqlite3 *db, char **out)
+{
+	sqlite3_stmt *row = NULL;
+	bool known = false;
+	enum status s = OK;
+
+	*out = str_dup(mem, "");
+	TRY(knows_intake(db, &known));
+	if (!known)
+		return OK;
+	if (sqlite3_prepare_v2(db, "SELECT uid FROM intake", -1, &row, NULL) != SQLITE_OK ||
+	    sqlite3_step(row) != SQLITE_ROW)
+		s = trouble(db);
+	else
+		*out = str_dup(mem, (const char *)sqlite3_column_text(row, 0));
+	sqlite3_finalize(row);
+	return s;
+}
+
 /* Parts. */
 
 static struct part *new_part(struct taking *t, enum part_kind kind)
@@ -332,7 +370,7 @@ static enum status recall(struct backup *b, const struct point_ref *newest)
 	struct point *last = chain[count - 1];
 	TRY(chain_digests(last, o->target, o->seal, chain, count, &b->digests));
 	b->full_ms = chain[0]->time_ms;
-	b->last = talloc_steal(b, last);
+	b->last = talloc_move(b, &last);
 	return OK;
 }
 
@@ -342,18 +380,38 @@ static bool is_full_due(const struct backup *b, int64_t now_ms)
 	       now_ms < b->full_ms;
 }
 
-/* A point that cannot be built on (another key, damaged) is a reason for a full one, not for none.
- */
-static enum status choose_base(struct backup *b, bool full, int64_t now_ms, int64_t page_size,
-			       struct backup_result *out)
+/* An agent that has lost its disk begins with an empty store: what it ships must not take the place
+ * of the points that could bring back the lost one. */
+static enum status check_owner(const struct backup *b, const char *store)
+{
+	const struct point *last = b->last;
+
+	if (last == NULL || *last->store == '\0' || str_eq(last->store, store))
+		return OK;
+	return failure(E_CONFLICT,
+		       "%s holds backups of another store: restore that one, or name another place "
+		       "for this one",
+		       b->options.target->name);
+}
+
+/* A damaged point is a reason for a full one, not for none. */
+static enum status choose_base(struct backup *b, const char *store, bool full, int64_t now_ms,
+			       int64_t page_size, struct backup_result *out)
 {
 	SCOPE(tmp);
 	struct point_ref newest;
 
 	TRY(find_newest(tmp, b, &newest));
 	enum status s = recall(b, &newest);
+	if (s == E_DENIED)
+		return failure_in(s,
+				  "%s holds backups of another key; set "
+				  "encryption.previous_key, or name another place",
+				  b->options.target->name);
 	if (status_is_retryable(s) || s == E_CANCELED)
 		return s;
+	if (s == OK)
+		TRY(check_owner(b, store));
 	if (s != OK)
 		str_print(out->why_full, sizeof(out->why_full), "%s", status_message());
 	if (s != OK || full || is_full_due(b, now_ms) || b->last->page_size != page_size)
@@ -361,7 +419,7 @@ static enum status choose_base(struct backup *b, bool full, int64_t now_ms, int6
 	return OK;
 }
 
-static void begin(struct taking *t, struct backup *b, int64_t now_ms)
+static void begin(struct taking *t, struct backup *b, const char *store, int64_t now_ms)
 {
 	char id[POINT_ID_BYTES];
 	int64_t time_ms = now_ms;
@@ -374,17 +432,9 @@ static void begin(struct taking *t, struct backup *b, int64_t now_ms)
 	p->id = str_dup(p, id);
 	p->series = str_dup(p, b->last == NULL ? id : b->last->series);
 	p->parent = str_dup(p, b->last == NULL ? "" : b->last->id);
+	p->store = str_dup(p, store);
 	p->time_ms = time_ms;
 	*t = (struct taking){.b = b, .point = p, .base = b->last, .base_digests = b->digests};
-}
-
-static enum status read_applied(sqlite3 *db, int64_t *out)
-{
-	int64_t known = 0;
-
-	*out = 0;
-	TRY(number_of(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'intake'", &known));
-	return known == 0 ? OK : number_of(db, "SELECT coalesce(max(applied), 0) FROM intake", out);
 }
 
 /* The database as it is now, and the records that it lacks. Each try is a snapshot of its own. */
@@ -438,13 +488,16 @@ static void report(const struct taking *t, struct backup_result *out)
 static enum status take_from(struct backup *b, sqlite3 *db, bool full, int64_t now_ms,
 			     struct backup_result *out)
 {
+	SCOPE(tmp);
 	int64_t began = clock_monotonic();
 	int64_t page_size = 0;
+	char *store = NULL;
 	struct taking t;
 
 	TRY(number_of(db, "PRAGMA page_size", &page_size));
-	TRY(choose_base(b, full, now_ms, page_size, out));
-	begin(&t, b, now_ms);
+	TRY(read_store(tmp, db, &store));
+	TRY(choose_base(b, store, full, now_ms, page_size, out));
+	begin(&t, b, store, now_ms);
 	enum status s = take_all(&t, db, began);
 	if (s != OK) {
 		talloc_free(t.point);
@@ -454,7 +507,7 @@ static enum status take_from(struct backup *b, sqlite3 *db, bool full, int64_t n
 	if (*t.point->parent == '\0')
 		b->full_ms = t.point->time_ms;
 	talloc_free(b->last);
-	b->last = talloc_steal(b, t.point);
+	b->last = talloc_move(b, &t.point);
 	b->digests = t.digests;
 	/* the buffers need not wait for the next time */
 	talloc_free(t.pages.bytes);

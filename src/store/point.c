@@ -12,7 +12,13 @@
 #include "base/str.h"
 #include "store/target.h"
 
-enum { PARTS_MAX = 1024 * 1024, TABLES_MAX = 256, ENTRIES_HEAD = 12, FILE_NAME_MAX = 128 };
+enum {
+	PARTS_MAX = 1024 * 1024,
+	TABLES_MAX = 256,
+	ENTRIES_HEAD = 12,
+	FILE_NAME_MAX = 128,
+	STORE_UID_MAX = 64
+};
 
 static const char *const KINDS[PART_KINDS] = {"pages", "digests", "file"};
 static const char *const MAGIC[PART_KINDS] = {"ASPG", "ASDG", ""};
@@ -149,10 +155,11 @@ char *point_encode(void *mem, const struct point *p)
 						p->tables[n].digest));
 	json_t *all = mem_own(
 		tmp,
-		json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:s, "
+		json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:s, "
 			  "s:o, s:o}",
-			  "format", POINT_FORMAT, "id", p->id, "series", p->series, "parent",
-			  p->parent, "kind", *p->parent == '\0' ? "full" : "increment", "time_ms",
+			  "format", POINT_FORMAT, "id", p->id, "series", p->series, "store",
+			  p->store, "parent", p->parent, "kind",
+			  *p->parent == '\0' ? "full" : "increment", "time_ms",
 			  (json_int_t)p->time_ms, "time", clock_format(tmp, p->time_ms),
 			  "page_size", (json_int_t)p->page_size, "page_count",
 			  (json_int_t)p->page_count, "pages", (json_int_t)p->pages, "schema",
@@ -295,6 +302,7 @@ enum status point_decode(void *mem, const char *text, size_t n, struct point **o
 	TRY(text_of(p, doc, "id", POINT_ID_BYTES, &p->id));
 	TRY(text_of(p, doc, "series", POINT_ID_BYTES, &p->series));
 	TRY(text_of(p, doc, "parent", POINT_ID_BYTES, &p->parent));
+	TRY(text_of(p, doc, "store", STORE_UID_MAX, &p->store));
 	TRY(check_ids(p));
 	TRY(decode_numbers(doc, p));
 	TRY(decode_lists(doc, p));

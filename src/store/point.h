@@ -44,6 +44,7 @@ struct table_digest {
 
 struct point {
 	char *id, *series, *parent; /* parent "" for a full one */
+	char *store;                /* the uid of the store that it is of; "" = one from before there were uids */
 	int64_t time_ms;            /* the moment that it holds */
 	int64_t page_size, page_count;
 	int64_t pages;              /* that it brings */

@@ -365,6 +365,43 @@ class BackupTest(unittest.TestCase):
         self.assertIn("not empty", text)
         self.backup(w)  # and a stopped agent's store can be backed up
 
+    def test_an_agent_that_lost_its_disk_does_not_bury_the_points_of_the_old_one(self):
+        for key in ({}, {"AGENT_SRE_ENCRYPTION_KEY": KEY}):
+            shutil.rmtree(self.vault, True)
+            w = World(env=key, backup={"target": [self.vault]})
+            self.addCleanup(w.close)
+            self.assertTrue(w.agent.start(), w.agent.stderr())
+            w.fire()
+            self.shipped(w, 1)
+            eventually(lambda w=w: w.agent.metric("drill_last_success_timestamp_seconds") > 0, "the drill is over")
+            before = self.points(w)
+            w.agent.kill()
+            shutil.copy(os.path.join(self.data(w), "seal.key"), w.agent.dir) if not key else None
+            shutil.rmtree(self.data(w))
+            self.assertTrue(w.agent.start(), w.agent.stderr())
+            w.tick(16 * 60)
+            failed = eventually(lambda w=w: self.logged(w, "backup_failed"), "the new store is not shipped there")
+            self.assertIn("another store" if key else "another key", failed[0]["error"])
+            w.tick(40 * 86400)
+            time.sleep(0.5)
+            self.assertEqual(self.points(w), before)
+
+    def test_a_backup_of_unusual_size_is_noticed(self):
+        w = self.shipping_world(full_every="1m", every="1m")
+        for n in range(1, 7):
+            eventually(lambda n=n: w.agent.metric("backup_success_total") == n, f"point {n}")
+            w.tick(61)
+        eventually(lambda: w.agent.metric("backup_success_total") == 7, "point 7")
+        self.assertEqual({p["kind"] for p in self.points(w)}, {"full"})
+        self.assertEqual(w.agent.metric('backup_unusual_total{what="size"}'), 0)
+        for n in range(200):
+            post_event(w.agent.url, event(alertname=f"Bulk{n}", event_id=f"bulk-{n}", annotations={"summary": "x" * 8000}))
+        w.agent.stop()  # what was usual is known again after a restart
+        w.agent.start()
+        w.tick(61)
+        eventually(lambda: w.agent.metric('backup_unusual_total{what="size"}') == 1, "the large one is noticed")
+        self.assertEqual(self.logged(w, "backup_unusual")[0]["what"], "size")
+
     def test_secrets_stand_in_no_log_and_no_metric(self):
         w = self.world(backup={"target": ["s3://bucket1/x"], "s3": {"endpoint": "http://127.0.0.1:1", "access_key_id": "visible-id",
                                                                     "secret_access_key": "hidden-secret-1", "session_token": "hidden-token-1"}})

@@ -86,7 +86,8 @@ static int set_up(void **state)
 	    "PRAGMA journal_mode = WAL; CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT, size "
 	    "REAL); CREATE INDEX thing_by_name ON thing(name); CREATE TABLE pair(a TEXT, b BLOB, "
 	    "PRIMARY KEY(a)) WITHOUT ROWID; INSERT INTO pair VALUES('x', x'00ff'), ('y', NULL);"
-	    "CREATE TABLE empty(a); PRAGMA user_version = 4;");
+	    "CREATE TABLE empty(a); CREATE TABLE intake(applied INTEGER, uid TEXT); INSERT INTO "
+	    "intake VALUES (0, 'store-one'); PRAGMA user_version = 4;");
 	rows(p, 1, 2000);
 	p->seal = seal_of(p, KEY);
 	p->target = target_directory(p, p->vault);
@@ -144,7 +145,7 @@ static void same_as_now(struct place *p)
 	assert_int_equal(tables_digest(tmp, p->db, &want, &want_count), OK);
 	assert_int_equal(tables_digest(tmp, db, &have, &have_count), OK);
 	sqlite3_close(db);
-	assert_int_equal(want_count, 3);
+	assert_int_equal(want_count, 4);
 	if (tables_compare(want, want_count, have, have_count) != OK)
 		fail_msg("%s", status_message());
 }
@@ -162,8 +163,8 @@ static void a_full_point_comes_back_whole(void **state)
 	same_as_now(p);
 	assert_int_equal(r.points, 1);
 	assert_int_equal(r.point->time_ms, START);
-	assert_int_equal(r.point->tables[2].rows, 2000);
-	assert_string_equal(r.point->tables[2].name, "thing");
+	assert_int_equal(r.point->tables[3].rows, 2000);
+	assert_string_equal(r.point->tables[3].name, "thing");
 	assert_false(exists(str_fmt(p, "%s/agent-sre.db.restoring", p->fresh)));
 	assert_false(exists(str_fmt(p, "%s/agent-sre.db.restoring-wal", p->fresh)));
 	assert_true(exists(str_fmt(p, "%s/restored.json", p->fresh)));
@@ -208,7 +209,7 @@ static void any_point_of_a_chain_can_be_restored(void **state)
 		{0, 2000, 1}, {999, 2000, 1}, {1500, 2500, 2}, {2000, 100, 3}, {9999, 4100, 4}};
 	for (size_t n = 0; n < sizeof(CASES) / sizeof(CASES[0]); n++) {
 		assert_int_equal(restore(p, START + CASES[n].at, &r), OK);
-		assert_int_equal(r.point->tables[2].rows, CASES[n].rows);
+		assert_int_equal(r.point->tables[3].rows, CASES[n].rows);
 		assert_int_equal(r.points, CASES[n].points);
 		if (n < 4)
 			assert_int_equal(directory_clear(p->fresh), OK);
@@ -463,6 +464,23 @@ static void a_cut_part_a_missing_one_and_an_exchanged_one_are_named(void **state
 	refuses(p, E_INVALID, first);
 }
 
+static void after_damage_the_next_point_is_a_full_one(void **state)
+{
+	struct place *p = *state;
+	const struct backup_options o = {.data = p->data, .target = p->target, .seal = p->seal};
+	struct backup_result r;
+	struct restore_result back;
+
+	take(p, false, START);
+	char *manifest = object_of(p, ".point");
+	damage(p, manifest, 200, SIZE_MAX);
+	assert_int_equal(backup_take(backup_new(p, &o), false, START + 1000, &r), OK);
+	assert_string_equal(r.parent, "");
+	assert_non_null(strstr(r.why_full, manifest));
+	assert_int_equal(restore(p, INT64_MAX, &back), OK);
+	same_as_now(p);
+}
+
 static void a_missing_link_of_the_chain_is_named(void **state)
 {
 	struct place *p = *state;
@@ -498,12 +516,32 @@ static void another_key_is_refused_with_the_id_of_the_needed_one(void **state)
 	take(p, false, START);
 	p->seal = seal_of(p, OTHER_KEY);
 	refuses(p, E_DENIED, "630dcd29"); /* of SHA-256 of KEY */
-	/* and the one who holds the other key makes a full point of his own */
+	/* and the one who holds the other key does not write beside it */
 	const struct backup_options o = {.data = p->data, .target = p->target, .seal = p->seal};
 	struct backup_result r;
-	assert_int_equal(backup_take(backup_new(p, &o), false, START + 1000, &r), OK);
-	assert_string_equal(r.parent, "");
-	assert_non_null(strstr(r.why_full, "630dcd29"));
+	assert_int_equal(backup_take(backup_new(p, &o), false, START + 1000, &r), E_DENIED);
+	assert_non_null(strstr(status_message(), "630dcd29"));
+	assert_non_null(strstr(status_message(), "name another place"));
+}
+
+static void points_of_a_lost_store_are_not_buried_under_those_of_an_empty_one(void **state)
+{
+	struct place *p = *state;
+	const struct backup_options o = {.data = p->data, .target = p->target, .seal = p->seal};
+	struct backup_result r;
+
+	take(p, false, START);
+	run(p->db, "DELETE FROM thing; UPDATE intake SET uid = 'store-two'");
+	assert_int_equal(backup_take(p->backup, false, START + 1000, &r), E_CONFLICT);
+	assert_int_equal(backup_take(backup_new(p, &o), true, START + 2000, &r), E_CONFLICT);
+	assert_non_null(strstr(status_message(), "holds backups of another store"));
+	/* what comes back from a backup is the same store, and goes on */
+	struct restore_result back;
+	assert_int_equal(restore(p, INT64_MAX, &back), OK);
+	const struct backup_options again = {
+		.data = p->fresh, .target = p->target, .seal = p->seal};
+	assert_int_equal(backup_take(backup_new(p, &again), false, START + 3000, &r), OK);
+	assert_string_not_equal(r.parent, "");
 }
 
 static void a_directory_that_is_not_empty_stays_as_it_is(void **state)
@@ -736,9 +774,11 @@ int main(void)
 		TEST(the_key_is_never_in_the_target_and_nothing_there_is_readable),
 		TEST(every_kind_of_damage_is_found_and_named),
 		TEST(a_cut_part_a_missing_one_and_an_exchanged_one_are_named),
+		TEST(after_damage_the_next_point_is_a_full_one),
 		TEST(a_missing_link_of_the_chain_is_named),
 		TEST(manifests_cannot_be_exchanged),
 		TEST(another_key_is_refused_with_the_id_of_the_needed_one),
+		TEST(points_of_a_lost_store_are_not_buried_under_those_of_an_empty_one),
 		TEST(a_directory_that_is_not_empty_stays_as_it_is),
 		TEST(a_directory_in_use_is_refused),
 		TEST(a_restore_cut_short_opens_as_no_store_and_can_be_run_again),

@@ -111,6 +111,7 @@ static struct point sample(void *mem, struct part *parts, struct table_digest *t
 	tables[0] = (struct table_digest){str_dup(mem, "incident"), 7, str_dup(mem, SUM)};
 	return (struct point){.id = str_dup(mem, LATER),
 			      .series = str_dup(mem, SERIES),
+			      .store = str_dup(mem, "0f"),
 			      .parent = str_dup(mem, SERIES),
 			      .time_ms = 1768474060000,
 			      .page_size = 4096,
