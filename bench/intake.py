@@ -76,7 +76,8 @@ def agent(path):
     directory = tempfile.mkdtemp(prefix="bench-agent-")
     with open(os.path.join(directory, "a.yaml"), "w") as f:
         json.dump({"listen": "127.0.0.1:18000", "data": "data", "prometheus": {"url": "http://127.0.0.1:1"}, "log": {"level": "warn"},
-                   "verify": {"resolve_poll": "1h"}, "drain": "1s"}, f)
+                   "verify": {"resolve_poll": "1h"}, "drain": "1s",
+                   "intake": {"rate": 10_000_000, "burst": 100_000_000}}, f)  # what it can, not what one caller may
     return Server([path, "serve", "--config", "a.yaml"], "http://127.0.0.1:18000/ready", directory)
 
 

@@ -248,9 +248,9 @@ static int show(const struct invocation *i)
 
 static void print_result(const struct invocation *i, json_t *result)
 {
+	show_clean(i->mem, result); /* replaces its strings */
 	const char *incident = json_str(result, "incident");
 
-	show_clean(i->mem, result);
 	printf("%lld  %-8s %s%s%s\n", (long long)json_int(result, "dlq_id", 0),
 	       json_is_true(json_object_get(result, "success")) ? "resolved" : "stays",
 	       show_word(result, "outcome"), incident == NULL ? "" : " ",
@@ -381,14 +381,21 @@ static int archive(const struct invocation *i)
 	else
 		json_object_set_new(body, "ids", json_pack("[I]", (json_int_t)id));
 	const struct api_call call = posting(i, PATH, body);
-	if (api_request(i, &call, &reply) != OK)
-		return command_failed();
+	long long archived = 0;
+	long long part;
+	do { /* a call moves what it lists, and a list is bounded */
+		if (api_request(i, &call, &reply) != OK)
+			return command_failed();
+		part = json_int(reply, "archived", 0);
+		archived += part;
+	} while (all && part > 0);
+	json_object_set_new(reply, "archived", json_integer(archived));
 	size_t left = json_array_size(json_object_get(reply, "refused"));
 	if (wants_json(i)) {
 		print_json(i, reply);
 		return left == 0 ? EXIT_DONE : EXIT_FAILED;
 	}
-	printf("%lld archived\n", (long long)json_int(reply, "archived", 0));
+	printf("%lld archived\n", archived);
 	json_array_foreach (json_object_get(reply, "refused"), n, refused)
 		fprintf(stderr, "agent-sre: dead letter %lld stays: %s\n",
 			(long long)json_int(refused, "dlq_id", 0), show_word(refused, "reason"));

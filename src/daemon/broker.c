@@ -37,6 +37,8 @@ enum {
 	QUEUE_AGAIN_MS = 30000, /* a queue that was not there is looked for again */
 	STORE_AGAIN_MS = 100,	/* sooner when it has finished something of ours */
 	HELD_BYTES_MAX = 64 * 1024 * 1024,
+	REPLAY_LINK_IDLE_MS =
+		5000, /* nobody answers heartbeats between replays: used while fresh only */
 };
 
 static const struct backoff RECONNECT = {.base_ms = 500, .cap_ms = 30000};
@@ -76,6 +78,7 @@ struct broker {
 	/* replays: a connection of their own */
 	pthread_mutex_t replay_lock;
 	struct broker_link *replay_link;
+	int64_t replay_link_ms; /* when it was used last, monotonic */
 };
 
 bool broker_is_configured(const struct settings *s)
@@ -536,8 +539,17 @@ static enum status check_consumers(struct broker_link *l, const char *queue)
 	return consumers > 0 ? OK : failure(E_TRANSIENT, "broker: nobody consumes queue %s", queue);
 }
 
+static void close_replay_link(struct broker *b)
+{
+	broker_link_close(b->replay_link);
+	b->replay_link = NULL;
+}
+
 static enum status send_back(struct broker *b, const json_t *origin, const struct broker_message *m)
 {
+	if (clock_monotonic() - b->replay_link_ms > REPLAY_LINK_IDLE_MS)
+		close_replay_link(b);
+	b->replay_link_ms = clock_monotonic();
 	if (b->replay_link == NULL)
 		TRY(connect_to(NULL, b->settings, &b->replay_link));
 	TRY(check_consumers(b->replay_link, json_str(origin, "died_in")));
@@ -563,10 +575,8 @@ enum status broker_replay(struct broker *b, const json_t *origin, const char *bo
 	m.headers = death_strip(tmp, headers);
 	pthread_mutex_lock(&b->replay_lock);
 	enum status s = send_back(b, origin, &m);
-	if (s != OK && s != E_NOTFOUND) { /* the next one begins with a fresh connection */
-		broker_link_close(b->replay_link);
-		b->replay_link = NULL;
-	}
+	if (s != OK && s != E_NOTFOUND)
+		close_replay_link(b); /* the next one begins with a fresh connection */
 	pthread_mutex_unlock(&b->replay_lock);
 	metric_add(M_PEER_REQUESTS, 1, "broker", s == OK ? "ok" : status_name(s));
 	return s;

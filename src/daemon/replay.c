@@ -20,6 +20,7 @@ struct replay {
 	struct store *store;
 	_Atomic(struct broker *) broker;
 	atomic_bool canceled;
+	int64_t unsettled; /* a letter whose outcome the store did not take; 0 = none */
 };
 
 struct replay *replay_new(void *mem, struct store *store)
@@ -223,6 +224,31 @@ static void audit(const struct letter_original *o, const struct letter_outcome *
 		  o->correlation_id, NULL);
 }
 
+/* A letter must not stay as replaying because the disk was full for a moment. What its replay did
+ * is found again as a duplicate. */
+static enum status settle_last(struct replay *r, const char *by)
+{
+	const struct letter_outcome o = {.by = by, .what = "its outcome could not be stored"};
+
+	if (r->unsettled == 0)
+		return OK;
+	enum status s = store_letter_settle(r->store, r->unsettled, &o, clock_now());
+	if (s == OK || s == E_CONFLICT)
+		r->unsettled = 0;
+	return s == E_CONFLICT ? OK : s;
+}
+
+static enum status settle(struct replay *r, int64_t id, const struct letter_outcome *o)
+{
+	enum status s = store_letter_settle(r->store, id, o, clock_now());
+
+	if (s == OK)
+		return OK;
+	r->unsettled = id;
+	return failure_in(E_TRANSIENT,
+			  "the letter stays as replaying until the next replay or start");
+}
+
 enum status replay_one(void *mem, struct replay *r, int64_t id, const char *by, json_t **out)
 {
 	struct letter_original *o = NULL;
@@ -231,16 +257,15 @@ enum status replay_one(void *mem, struct replay *r, int64_t id, const char *by, 
 	if (atomic_load(&r->canceled))
 		return failure(E_CANCELED, "the agent is stopping");
 	TRY(store_health(r->store));
+	TRY(settle_last(r, by));
 	TRY(store_letter_claim(mem, r->store, id, clock_now(), &o));
 	enum status s = attempt(mem, r, o, &outcome);
 	if (s != OK) {
 		outcome = (struct letter_outcome){.by = by, .what = str_dup(mem, status_message())};
-		if (store_letter_settle(r->store, id, &outcome, clock_now()) != OK)
-			return failure_in(E_TRANSIENT,
-					  "the letter stays as replaying until the next start");
+		TRY(settle(r, id, &outcome));
 		return failure(E_TRANSIENT, "%s", outcome.what);
 	}
-	TRY(store_letter_settle(r->store, id, &outcome, clock_now()));
+	TRY(settle(r, id, &outcome));
 	audit(o, &outcome, by);
 	*out = result_of(mem, o, &outcome);
 	return OK;

@@ -22,10 +22,13 @@
 #include "daemon/broker.h"
 #include "daemon/desk.h"
 #include "daemon/dlq.h"
+#include "daemon/evaluator.h"
 #include "daemon/listen.h"
 #include "daemon/peers.h"
+#include "daemon/rates.h"
 #include "daemon/receive.h"
 #include "daemon/reply.h"
+#include "daemon/schemas.h"
 #include "flow/schedule.h"
 
 enum {
@@ -35,7 +38,9 @@ enum {
 	DLQ_WAITING = 16,
 	CATCH_UP_MS = 2000,
 	DRAIN_MS = 10000,
+	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
 	TICK_MS = 60000,
+	TICK_FAKE_CLOCK_MS = 1000,
 	EXPIRE_EVERY_TICKS = 10
 };
 
@@ -48,8 +53,12 @@ struct service {
 	struct desk *desk;
 	struct dlq dlq;
 	struct desk *dlq_desk;
+	struct schemas *schemas;
 	struct http_server *server;
 	struct broker *broker;
+	struct alertmanager alertmanager; /* as the flow's, with less patience */
+	struct evaluator *evaluator;
+	struct letter_ticket_rules ticket_rules;
 };
 
 static bool token_fits(const char *have, const char *want)
@@ -117,6 +126,8 @@ static void answer_slow(struct http_exchange *x, void *arg)
 	store_catch_up(s->store, CATCH_UP_MS); /* who was answered can read what he wrote */
 	if (dlq_knows(http_path(x)))
 		dlq_handle(x, (void *)&s->dlq);
+	else if (schemas_knows(http_path(x)))
+		schemas_handle(x, s->schemas);
 	else
 		api_handle(x, s->store);
 }
@@ -138,9 +149,13 @@ static void answer_inside(struct http_exchange *x, const struct service *s)
 			receive_event(x, s->store);
 		else
 			receive_webhook(x, s->store);
+	} else if ((dlq_knows(path) || api_knows(path) || schemas_knows(path)) &&
+		   !rates_admit_call(x)) {
+		return;
 	} else if (dlq_knows(path)) {
 		desk_submit(dlq_is_slow(x) ? s->dlq_desk : s->desk, x);
-	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
+	} else if (api_knows(path) || schemas_knows(path) ||
+		   (str_eq(path, "/metrics") && is_get(x))) {
 		desk_submit(s->desk, x);
 	} else {
 		reply_error(x, 404, "no such path", "see agent-sre(1)");
@@ -195,6 +210,7 @@ static enum status start_http(void *mem, struct service *s)
 		.connection_limit_per_address = (unsigned)set->intake_connections,
 	};
 
+	TRY(rates_configure(set));
 	TRY(listen_address(mem, set->listen, &o));
 	TRY(read_pem(mem, set->tls_certificate, &o.tls_certificate));
 	TRY(read_pem(mem, set->tls_key, &o.tls_key));
@@ -258,6 +274,33 @@ static enum status start_broker(void *mem, struct service *s)
 	return OK;
 }
 
+/* Each second, on the evaluator's thread. */
+static void refresh(void *arg)
+{
+	const struct service *s = arg;
+
+	dlq_gauges(s->store);
+	dlq_tickets(s->store, &s->ticket_rules);
+}
+
+static enum status start_evaluator(void *mem, struct service *s)
+{
+	s->alertmanager = s->flow.alertmanager;
+	s->alertmanager.timeout_ms = SELF_ALERT_TIMEOUT_MS;
+	s->ticket_rules = (struct letter_ticket_rules){
+		.above = s->settings->dlq_ticket_above,
+		.on_call = s->settings->on_call,
+		.base_url = base_url(mem, s->settings),
+	};
+	const struct evaluator_options o = {
+		.alertmanager = &s->alertmanager,
+		.instance = base_url(mem, s->settings),
+		.refresh = refresh,
+		.arg = s,
+	};
+	return evaluator_start(mem, &o, &s->evaluator);
+}
+
 static enum status start(void *mem, struct service *s)
 {
 	const struct store_options o = {
@@ -275,10 +318,12 @@ static enum status start(void *mem, struct service *s)
 	TRY(log_level_parse(s->settings->log_level, &level));
 	log_init(level, STDOUT_FILENO);
 	TRY(store_open(mem, &o, &s->store));
+	TRY(schemas_start(mem, s->settings->schemas, s->store, &s->schemas));
 	TRY(start_flow(mem, s));
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
-	return start_broker(mem, s);
+	TRY(start_broker(mem, s));
+	return start_evaluator(mem, s);
 }
 
 static void stop(struct service *s)
@@ -293,21 +338,28 @@ static void stop(struct service *s)
 		desk_close(s->dlq_desk);
 	if (s->schedule != NULL)
 		schedule_stop(s->schedule, s->settings->drain);
+	evaluator_stop(s->evaluator);
 	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);
+	if (s->schemas != NULL)
+		schemas_stop(s->schemas);
 	if (s->store != NULL)
 		store_close(s->store);
 }
 
 static void run_until_stopped(struct service *s)
 {
-	for (int tick = 0; !listen_wait(TICK_MS); tick++) {
+	int pause = clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS;
+
+	/* SIGHUP ends a wait too */
+	for (int tick = 0; !listen_wait(pause); tick++) {
+		schemas_refresh(s->schemas);
 		if (tick % EXPIRE_EVERY_TICKS != 0)
 			continue;
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
 			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
-		dlq_expire(s->store);
+		dlq_expire(s->store, s->settings->retention);
 	}
 }
 

@@ -353,7 +353,7 @@ static enum status blame_data(void *mem, const struct source *from, const struct
 {
 	const char *why = str_dup(mem, status_message());
 
-	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data);
+	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data, why);
 	return failure(E_INVALID, "%s", why);
 }
 

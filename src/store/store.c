@@ -105,6 +105,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->readers_lock, NULL);
 	pthread_mutex_init(&s->archive_lock, NULL);
+	atomic_init(&s->letter_changes, 1); /* what changed before this start is looked at */
 	talloc_set_destructor(s, drop);
 	TRY(make_directory(o->dir));
 	TRY(lock_directory(s, s, o->dir));

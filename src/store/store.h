@@ -43,7 +43,8 @@ NODISCARD enum status store_health(struct store *s);
 
 /* Work that is due. */
 
-/* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. */
+/* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. A group of dead
+ * letters has a ticket lane too; its "incident" is negative. */
 enum lane { LANE_FLOW, LANE_TICKET };
 
 /* Called (on the writer thread, after the fsync) when something outside a worker made a lane due:

@@ -3,7 +3,7 @@ effect must have happened once."""
 import os
 import unittest
 
-from world import ANNOTATIONS, LABELS, World, catalogue, event, request
+from world import ANNOTATIONS, LABELS, World, catalogue, event, eventually, request
 
 
 def happy(w):
@@ -128,6 +128,26 @@ def replayed(w):
     return w.until_state("closed")
 
 
+def held_back(w):
+    """An alert waits behind a dead letter of its key, until that one is archived."""
+    bad = event(labels=LABELS, annotations=ANNOTATIONS, event_id="bad", starts="yesterday")
+    w.send({**bad, "partitionkey": "lane"})
+    w.send({**event(labels=LABELS, annotations=ANNOTATIONS), "partitionkey": "lane"})
+
+    def archived():
+        w.revive()
+        letters = w.agent.get("/dlq")[1]["dead_letters"]
+        bad = [x["dlq_id"] for x in letters if x["event_id"] == "bad"]
+        if bad:
+            request(w.agent.url + "/dlq/archive", "POST", {"ids": bad, "by": "tester"})
+        return letters and not bad
+    eventually(archived, "what blocked is archived")
+    w.replay_all()
+    w.until_state("recovered")
+    w.resolve()
+    return w.until_state("closed")
+
+
 def resent(w):
     """Alertmanager sends the same alert again and again, and a converter gives it new ids."""
     for _ in range(2):
@@ -147,7 +167,8 @@ SCENARIOS = {"happy": (happy, {}), "unresolved": (unresolved, {}), "failing": (f
              "nobody_decides": (nobody_decides, {"policy": {"mode": "supervised"}, "approval": {"timeout": "60s", "timeout_action": "reject"}}),
              "no_recovery": (no_recovery, {"verify": {"budget": "40s"}}), "exhausted": (exhausted, {}), "no_remedy": (no_remedy, {}),
              "shadow": (shadow, {"policy": {"mode": "shadow"}}), "resolved_first": (resolved_first, {}),
-             "replayed": (replayed, {}), "resent": (resent, {})}
+             "replayed": (replayed, {}), "resent": (resent, {}),
+             "held_back": (held_back, {"ordering": {"after_dead_letter": ["io.homelab.prometheus.alert.fired=block"]}})}
 
 
 def summary(w, incident):

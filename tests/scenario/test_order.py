@@ -272,6 +272,73 @@ class OrderTest(unittest.TestCase):
         self.assertGreaterEqual(request(f"{w.agent.url}/dlq/{letter['dlq_id']}/replay", "POST", {"by": "tester"})[0], 400)
         self.finished(w)
 
+    # Order after a dead letter.
+
+    def policy(self, word):
+        return self.world(ordering={"after_dead_letter": [f"io.homelab.prometheus.alert.fired={word}"]})
+
+    def refused(self, w, n):
+        """An event whose data nobody can read, with its key."""
+        body = alert(n)
+        body["data"]["startsAt"] = "yesterday"
+        self.assertEqual(post_event(w.agent.url, body)[0], 400)
+
+    def letters(self, w, count):
+        found = eventually(lambda: len(x := w.agent.get("/dlq")[1]["dead_letters"]) == count and x, f"{count} dead letters")
+        return [letter["dlq_id"] for letter in reversed(found)]
+
+    def replay(self, w, letter):
+        code, reply = request(f"{w.agent.url}/dlq/{letter}/replay", "POST", {"by": "tester"})
+        self.assertEqual(code, 200, reply)
+        return reply["success"], reply["outcome"]
+
+    def test_block_holds_later_events_back_until_the_dead_letter_is_gone_and_then_keeps_their_order(self):
+        w = self.policy("block")
+        self.refused(w, 0)
+        self.send(w, alert(1))
+        self.send(w, alert(2))
+        self.send(w, alert(3, partitionkey="another-lane"))
+        self.assertEqual(self.place(w, "event-3"), 1)
+        first, second, third = self.letters(w, 3)
+        self.assertFalse(self.replay(w, second)[0])
+        w.agent.kill()
+        w.revive()
+        self.assertFalse(self.replay(w, third)[0])
+        code, reply = request(f"{w.agent.url}/dlq/archive", "POST", {"ids": [first], "by": "tester"})
+        self.assertEqual(code, 200, reply)
+        self.assertFalse(self.replay(w, third)[0], "the second one is still there")
+        self.assertEqual(self.replay(w, second), (True, "opened"))
+        self.assertEqual(self.replay(w, third), (True, "opened"))
+        self.assertEqual((self.place(w, "event-1"), self.place(w, "event-2")), (2, 3))
+        self.send(w, alert(4))
+        self.assertEqual(self.place(w, "event-4"), 4)
+
+    def test_skip_lets_later_events_go_on_and_a_late_replay_changes_nothing(self):
+        w = self.policy("skip")
+        w.bury(alert(0))
+        w.tick()
+        self.send(w, alert(1))
+        self.assertEqual(self.place(w, "event-1"), 1)
+        self.assertEqual(self.replay(w, self.letters(w, 1)[0]), (True, "stale"))
+        self.assertEqual(len(w.agent.incidents()), 1)
+
+    def test_skip_takes_a_replay_that_nothing_has_overtaken(self):
+        w = self.policy("skip")
+        self.send(w, alert(1))
+        self.place(w, "event-1")
+        w.tick()
+        w.bury(alert(0))
+        self.assertEqual(self.replay(w, self.letters(w, 1)[0]), (True, "opened"))
+
+    def test_allow_lets_a_replay_take_effect_whenever_it_comes(self):
+        w = self.world()
+        w.bury(alert(0))
+        self.refused(w, 5)
+        w.tick()
+        self.send(w, alert(1))
+        self.assertEqual(self.place(w, "event-1"), 1)
+        self.assertEqual(self.replay(w, self.letters(w, 2)[0]), (True, "opened"))
+
     # Keys.
 
     def test_what_is_no_key_is_refused_kept_and_does_nothing(self):
@@ -285,6 +352,8 @@ class OrderTest(unittest.TestCase):
                 self.assertIn(name, reply["detail"])
         eventually(lambda: len(w.agent.get("/dlq")[1]["dead_letters"]) >= len(bad), "they are kept")
         self.assertEqual(w.agent.incidents(), [])
+        rejected = {reason: w.agent.metric(f'idempotency_key_rejected_total{{reason="{reason}"}}') for reason in ("format", "length", "injection")}
+        self.assertEqual(rejected, {"format": 1, "length": 1, "injection": 5})
 
     def test_keys_as_they_are_used_are_taken(self):
         w = self.world()
