@@ -299,7 +299,8 @@ static enum status check_envelope(const struct draft *d)
 	TRY(check_attribute("specversion", d->specversion));
 	if (!str_eq(d->specversion, "1.0"))
 		return failure(E_INVALID, "specversion must be \"1.0\"");
-	TRY(check_attribute("id", d->id));
+	if (str_empty(d->id)) /* the rest of it is check_keys' */
+		return failure(E_INVALID, "id is missing or empty");
 	TRY(check_attribute("source", d->source));
 	TRY(check_attribute("type", d->type));
 	if (!str_empty(d->subject))
