@@ -77,6 +77,16 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(SCHEMA_USAGE, COUNTER, "schema_usage_total", "type,version", "Events received, by their schema version.") \
 	M(SCHEMA_DEPRECATED, GAUGE, "schema_deprecated", "type,schema_version", "1 for a deprecated version, else 0.") \
 	M(SELF_ALERT, GAUGE, "self_alert_firing", "alertname,severity", "1 while the agent raises this alert about itself.") \
+	M(PARTITION_ACTIVE, GAUGE, "partition_active", "component", "Peers of a kind that are away.") \
+	M(PARTITION_DETECTION, HISTOGRAM, "partition_detection_seconds", "", \
+	  "From the first sign of trouble with a peer to the verdict that it is away.") \
+	M(PARTITION_DURATION, HISTOGRAM, "partition_duration_seconds", "", "How long a peer was away.") \
+	M(PARTITION_RECOVERY, HISTOGRAM, "partition_recovery_seconds", "", \
+	  "From a peer's return until all that waited for it was worked on.") \
+	M(OUTBOX_BUFFERED, GAUGE, "outbox_buffered", "", "Lanes of incidents that wait for a peer that is away.") \
+	M(OUTBOX_REPLAYED, COUNTER, "outbox_replayed_total", "", "Lanes that got on after their peer was back.") \
+	M(LEADER, GAUGE, "leader", "", "1 while this process holds the store's lock, and with it the right to act.") \
+	M(FENCING_EPOCH, GAUGE, "fencing_epoch", "", "How often the store was opened: the token of this process.") \
 	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };

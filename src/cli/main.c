@@ -15,6 +15,7 @@ const struct command *const commands[] = {
 	&command_reject,
 	&command_dlq,
 	&command_schemas,
+	&command_partitions,
 	&command_doctor,
 	&command_config,
 	&command_forward,

@@ -80,6 +80,8 @@
 	S(dlq_ticket_above, INTEGER, "dlq.ticket_above", "", "10", "1..1000000", "a group of dead letters gets a ticket when it has more than these, or a permanent failure") \
 	S(dlq_max_replays, INTEGER, "dlq.max_replays", "", "5", "1..100", "how often one dead letter may be replayed") \
 	S(order_rules, LIST, "ordering.after_dead_letter", "", "", "TYPE=allow|skip|block", "what becomes of later events of a partition key when one of the key is a dead letter: they go on (allow), a late replay changes nothing (skip), they wait as dead letters (block); allow unless named") \
+	S(dlq_limit, INTEGER, "dlq.limit", "", "10000", "1..10000000", "dead letters; while there are as many and an outbox is full too, events get 503") \
+	S(outbox_limit, INTEGER, "outbox.limit", "", "100000", "1..10000000", "incidents that may wait for a peer that is away; more become dead letters until it is back") \
 	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
 	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \

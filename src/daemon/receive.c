@@ -280,6 +280,12 @@ static void receive(struct http_exchange *x, struct store *store, bool webhook)
 		.received_ms = clock_now(),
 	};
 
+	if (store_is_full(store)) {
+		reply_busy(
+			x,
+			"a peer is away and nothing more can be kept for it; send the event again");
+		return;
+	}
 	request.body = http_body(x, &request.body_bytes);
 	enum status s = webhook ? event_decode_webhook(http_mem(x), &request, &set)
 				: event_decode(http_mem(x), &request, &set, &unsupported);

@@ -14,7 +14,7 @@ const char *reply_endpoint(const char *path)
 {
 	static const char *const KNOWN[] = {"/webhook",	  "/health",	"/ready",  "/metrics",
 					    "/incidents", "/approvals", "/events", "/tickets",
-					    "/dlq",	  "/schemas"};
+					    "/dlq",	  "/schemas",	"/partitions"};
 
 	if (str_eq(path, "/"))
 		return "/";

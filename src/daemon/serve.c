@@ -24,6 +24,7 @@
 #include "daemon/dlq.h"
 #include "daemon/evaluator.h"
 #include "daemon/listen.h"
+#include "daemon/partitions.h"
 #include "daemon/peers.h"
 #include "daemon/rates.h"
 #include "daemon/receive.h"
@@ -49,6 +50,7 @@ struct service {
 	struct store *store;
 	struct flow flow;
 	struct schedule *schedule;
+	struct partitions *partitions;
 	struct otlp *otlp;
 	struct desk *desk;
 	struct dlq dlq;
@@ -80,7 +82,7 @@ static bool may_enter(const struct service *s, const struct http_exchange *x)
 	       token_fits(have, s->settings->token_previous);
 }
 
-static void gauges(struct store *store)
+static void gauges(struct store *store, struct partitions *partitions)
 {
 	struct store_counts c;
 
@@ -96,11 +98,12 @@ static void gauges(struct store *store)
 	metric_set(M_TICKET_BACKLOG, (double)c.ticket_ops);
 	metric_set(M_DLQ_SIZE, (double)c.dead_letters);
 	dlq_gauges(store);
+	partitions_gauges(partitions);
 }
 
 static void show_metrics(struct http_exchange *x, const struct service *s)
 {
-	gauges(s->store);
+	gauges(s->store, s->partitions);
 	reply_text(x, "text/plain; version=0.0.4; charset=utf-8", metrics_text(http_mem(x)));
 }
 
@@ -168,7 +171,7 @@ static void answer(struct http_exchange *x, void *arg)
 	const char *path = http_path(x);
 
 	if (str_eq(path, "/health") && is_get(x))
-		reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+		partitions_health(x, s->partitions);
 	else if (str_eq(path, "/ready") && is_get(x))
 		show_ready(x, s);
 	else if (!may_enter(s, x))
@@ -262,7 +265,9 @@ static enum status start_flow(void *mem, struct service *s)
 	s->flow.tracker = linear != NULL ? tracker_linear(mem, linear)
 					 : tracker_embedded(mem, s->store, set->linear_team,
 							    base_url(mem, set));
-	return schedule_start(mem, &s->flow, (int)set->workers, &s->schedule);
+	TRY(partitions_new(mem, set, &s->flow, &s->partitions));
+	TRY(schedule_start(mem, &s->flow, (int)set->workers, &s->schedule));
+	return partitions_start(s->partitions, s->schedule);
 }
 
 static enum status start_broker(void *mem, struct service *s)
@@ -270,6 +275,7 @@ static enum status start_broker(void *mem, struct service *s)
 	if (!broker_is_configured(s->settings))
 		return OK;
 	TRY(broker_start(mem, s->settings, s->store, &s->broker));
+	broker_use_watch(s->broker, s->flow.watch);
 	replay_use_broker(s->dlq.replay, s->broker);
 	return OK;
 }
@@ -339,6 +345,7 @@ static void stop(struct service *s)
 	if (s->schedule != NULL)
 		schedule_stop(s->schedule, s->settings->drain);
 	evaluator_stop(s->evaluator);
+	partitions_stop(s->partitions);
 	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);

@@ -28,7 +28,7 @@ static const struct {
 	{"data", "validation_failure"},	    {"schema", "schema_evolution"},
 	{"order", "dependency_failure"},
 	{"oversize", "validation_failure"}, {"step", "dependency_failure"},
-	{"ticket", "dependency_failure"},
+	{"ticket", "dependency_failure"},   {"outbox", "dependency_failure"},
 };
 
 const char *letter_category(const char *kind)

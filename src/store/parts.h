@@ -32,6 +32,7 @@ struct store {
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];
 	int reader_count;
+	atomic_bool full;
 };
 
 /* A read-only connection for one query or a few; give it back. */

@@ -176,7 +176,17 @@ static const char VERSION_4[] =
 	"'resolved';";
 
 /* partitions of peers, past and present */
-static const char VERSION_5[] = "";
+static const char VERSION_5[] =
+	"CREATE TABLE peer_partition ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, component TEXT NOT NULL, name TEXT NOT NULL, kind "
+	"TEXT NOT NULL,"
+	" error TEXT NOT NULL, detected_ms INTEGER NOT NULL, healed_ms INTEGER NOT NULL DEFAULT 0,"
+	" buffered INTEGER NOT NULL DEFAULT 0, replayed INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX peer_partition_by_name ON peer_partition(name, id);"
+	"CREATE UNIQUE INDEX peer_partition_open ON peer_partition(name) WHERE healed_ms = 0;"
+	/* what waits for a peer beyond the bound of its outbox */
+	"CREATE INDEX dead_letter_outbox ON dead_letter(incident) WHERE category = 'outbox' AND "
+	"state = 'pending';";
 
 static const char *const MIGRATIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
 

@@ -157,6 +157,16 @@ struct store_intake store_intake(struct store *s)
 	return intake_state(s->intake);
 }
 
+void store_set_full(struct store *s, bool full)
+{
+	atomic_store(&s->full, full);
+}
+
+bool store_is_full(struct store *s)
+{
+	return atomic_load(&s->full);
+}
+
 void store_on_due(struct store *s, store_due_fn *due, void *arg)
 {
 	writer_on_due(s->writer, due, arg);
@@ -274,6 +284,7 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		"starts_ms FROM episode"
 		" WHERE received_ms < ? AND incident NOT IN (SELECT id FROM incident WHERE state "
 		"<> 6) LIMIT 2000)",
+		"DELETE FROM peer_partition WHERE healed_ms <> 0 AND healed_ms < ?",
 		"DELETE FROM call WHERE id IN (SELECT id FROM call WHERE at_ms < ? LIMIT 2000)",
 		"DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j JOIN incident i ON "
 		"i.id = j.incident"

@@ -112,6 +112,9 @@ struct store_intake {
 	int64_t epoch;              /* of this opening: fencing token */
 };
 struct store_intake store_intake(struct store *s);
+/* Nothing more can be kept for what is away: whoever sends keeps it. Said by daemon/partitions.h. */
+void store_set_full(struct store *s, bool full);
+bool store_is_full(struct store *s);
 
 /* What is known of an event: {event_id, event_source, correlation_id, received_at, outcome,
  * incident?, state?}. E_NOTFOUND. */
