@@ -60,9 +60,9 @@ def read_message(stream, of_head=False):
 
 
 class Faults:
-    def __init__(self, port, certificates=None):
-        """Before `port` of loopback."""
-        self.peer = port
+    def __init__(self, port, certificates=None, host="127.0.0.1"):
+        """At `host`, before `port` of loopback."""
+        self.peer, self.host = port, host
         self.mode = "pass"
         self.forwarded = 0
         self.lock = threading.RLock()
@@ -84,7 +84,7 @@ class Faults:
         deadline = time.monotonic() + 10
         while True:
             try:
-                s.bind(("127.0.0.1", self.port))
+                s.bind((self.host, self.port))
                 break
             except OSError:  # an outgoing connection of somebody may hold the port for a moment
                 if time.monotonic() > deadline:
@@ -136,7 +136,7 @@ class Faults:
         for _ in range(8):
             s = socket.socket()
             s.setblocking(False)
-            s.connect_ex(("127.0.0.1", self.port))
+            s.connect_ex((self.host, self.port))
             self.fillers.append(s)
         time.sleep(0.05)
 
