@@ -5,9 +5,9 @@
  *      ├─────────────────────────────────┘                                                       │
  *      └──────────────────────────── two proofs in a row succeed ◄───────────────────────────────┘
  *
- * A suspected peer is looked at twice at the same time: one connection that was lost says little,
- * three in a row that took up to a second each say much, and the verdict comes within three seconds
- * all the same.
+ * A call that fails counts as one bad look. A suspected peer is looked at twice at the same time:
+ * one connection that was lost says little, three in a row that took up to a second each say much,
+ * and the verdict comes within three seconds all the same.
  */
 #include "net/watch.h"
 
@@ -22,6 +22,7 @@
 
 enum {
 	HEALTHY_MS = 2000,
+	EARLY_MS = 1500,
 	AGAIN_MS = 100, /* after a sign of trouble, and between two proofs */
 	IDLE_MS = 1000,
 	UNUSED_MS = 600000, /* a host that is not called is not looked at */
@@ -287,6 +288,9 @@ static void report(struct watch *w, int peer, bool good, const char *kind, const
 		return;
 	}
 	note_trouble(p, kind, error, now);
+	if (p->bad_in_row == 0)
+		p->bad_in_row =
+			1; /* however many calls were under way on a connection that broke */
 	if (breaker_failed(&p->breaker, now))
 		went_away(w, p, now);
 	else
@@ -350,8 +354,8 @@ static bool is_idle(const struct peer *p, int64_t now)
 	return p->one_of_many && is_healthy(p) && now - p->used_ms > UNUSED_MS;
 }
 
-/* When the turn of one of the healthy has come, it is the turn of all that have waited half their
- * time: a round lasts as long as its slowest look, and peers that fail together are to fail in the
+/* When the turn of one of the healthy has come, it is the turn of all that were not looked at just
+ * now: a round lasts as long as its slowest look, and peers that fail together are to fail in the
  * same one. */
 static bool turn_of_healthy(const struct watch *w, int64_t now)
 {
@@ -392,7 +396,7 @@ static void gather(struct watch *w, struct round *r, int64_t *next)
 {
 	int64_t now = clock_monotonic();
 
-	int64_t early_ms = turn_of_healthy(w, now) ? HEALTHY_MS / 2 : 0;
+	int64_t early_ms = turn_of_healthy(w, now) ? EARLY_MS : 0;
 
 	r->count = 0;
 	r->began_ms = now;
