@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -175,6 +176,45 @@ class IslandTest(unittest.TestCase):
     def test_a_cable_that_is_pulled_and_put_back(self):
         self.cut_off(lambda ports: run("ip", "link", "set", self.island.cable, "down"),
                      lambda: run("ip", "link", "set", self.island.cable, "up"), PEERS, reachable=False)
+
+
+RULE_TESTS = """
+rule_files: [%s]
+evaluation_interval: 15s
+tests:
+  - interval: 15s
+    input_series:
+      - {series: 'agent_sre_partition_active{component="linear", instance="a"}', values: '0 0 1 1 0 0'}
+      - {series: 'agent_sre_partition_active{component="prometheus", instance="a"}', values: '0 0 0 0 0 0'}
+      - {series: 'agent_sre_leader{instance="a"}', values: '1 1 1 1 1 1 1 1 1 1'}
+      - {series: 'agent_sre_leader{instance="b"}', values: '_ _ _ _ 1 1 1 1 1 1'}
+    alert_rule_test:
+      - {eval_time: 15s, alertname: NetworkPartitionDetected, exp_alerts: []}
+      - eval_time: 30s
+        alertname: NetworkPartitionDetected
+        exp_alerts:
+          - exp_labels: {component: linear, severity: critical}
+            exp_annotations: {summary: "agent-sre cannot reach linear; what needs it waits, look at GET /partitions"}
+      - {eval_time: 60s, alertname: NetworkPartitionDetected, exp_alerts: []}
+      - {eval_time: 90s, alertname: SplitBrainDetected, exp_alerts: []}
+      - eval_time: 135s
+        alertname: SplitBrainDetected
+        exp_alerts:
+          - exp_labels: {severity: critical}
+            exp_annotations:
+              summary: More than one agent-sre holds a store; if they share one directory over a network file system, stop all but one
+"""
+
+
+class AlertTest(unittest.TestCase):
+    def test_prometheus_raises_the_alerts_and_takes_them_back(self):
+        rules = os.path.abspath(os.path.join(HERE, "../../deploy/alerts.yaml"))
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(RULE_TESTS % rules)
+            f.flush()
+            for command in (["promtool", "check", "rules", rules], ["promtool", "test", "rules", f.name]):
+                done = subprocess.run(command, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 class TimeTest(unittest.TestCase):
