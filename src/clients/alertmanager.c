@@ -1,5 +1,7 @@
 #include "clients/alertmanager.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -73,6 +75,32 @@ static enum status get(void *mem, const struct alertmanager *a, const char *cons
 	if (s != OK)
 		return failure_in(s, "Alertmanager");
 	return judge(mem, *out);
+}
+
+enum status alertmanager_post(void *mem, const struct alertmanager *a, const json_t *alerts)
+{
+	static const char *const PATH[] = {"api", "v2", "alerts", NULL};
+	char *url = NULL;
+	struct http_reply *r = NULL;
+	const struct http_header headers[] = {
+		{"Content-Type", "application/json"},
+		{"Authorization", a->bearer == NULL ? "" : str_fmt(mem, "Bearer %s", a->bearer)}};
+
+	TRY(url_build(mem, a->url, PATH, NULL, 0, &url));
+	const char *body = json_text(mem, alerts);
+	const struct http_request q = {.method = "POST",
+				       .url = url,
+				       .headers = headers,
+				       .header_count = a->bearer == NULL ? 1 : 2,
+				       .body = body,
+				       .body_bytes = strlen(body),
+				       .timeout_ms = a->timeout_ms,
+				       .ca_file = a->ca_file,
+				       .peer = "alertmanager"};
+	enum status s = http_fetch(mem, a->http, &q, &r);
+	if (s != OK)
+		return failure_in(s, "Alertmanager");
+	return judge(mem, r);
 }
 
 /* alertname="…", with the value escaped as Alertmanager's matcher syntax wants. */

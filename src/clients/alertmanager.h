@@ -19,6 +19,8 @@ struct alertmanager {
 /* `*active` = an alert with exactly these labels is there (silenced and inhibited ones count). */
 NODISCARD enum status alertmanager_is_active(void *mem, const struct alertmanager *a, const json_t *labels,
 					     bool *active);
+/* Raises, repeats or ends alerts: an array as API v2 wants it. Statuses as for the others. */
+NODISCARD enum status alertmanager_post(void *mem, const struct alertmanager *a, const json_t *alerts);
 NODISCARD enum status alertmanager_check(void *mem, const struct alertmanager *a, const char **version);
 
 /* The cheapest request that shows that its API answers. Texts under mem. */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "daemon/alarm.h"
 #include "daemon/peers.h"
 #include "daemon/reply.h"
 #include "net/watch.h"
@@ -28,6 +29,7 @@ struct partitions {
 	const struct settings *settings;
 	struct flow *flow;
 	struct schedule *schedule;
+	struct alarm *alarm; /* the thread's own */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -291,6 +293,20 @@ static void judge_fullness(struct partitions *p)
 	store_set_full(p->flow->store, full);
 }
 
+/* Not while Alertmanager itself is away: that would only hold up this thread. */
+static void sound_alarm(struct partitions *p)
+{
+	struct watch_view v;
+	int peer;
+
+	for (int n = 0; watch_view(p->flow->watch, n, &v); n++)
+		alarm_set(p->alarm, "NetworkPartitionDetected", v.component, v.name, v.away,
+			  v.since_ms);
+	if (p->flow->alertmanager.url != NULL &&
+	    !flow_is_away(p->flow, "alertmanager", p->flow->alertmanager.url, &peer))
+		alarm_post(p->alarm, clock_now());
+}
+
 static void *serve(void *arg)
 {
 	struct partitions *p = arg;
@@ -299,6 +315,7 @@ static void *serve(void *arg)
 	while (!stopping) {
 		write_notes(p);
 		judge_fullness(p);
+		sound_alarm(p);
 		struct timespec until = clock_deadline(TICK_MS);
 		pthread_mutex_lock(&p->lock);
 		if (!p->stopping)
@@ -332,6 +349,7 @@ enum status partitions_new(void *mem, const struct settings *s, struct flow *flo
 	pthread_condattr_destroy(&attributes);
 	talloc_set_destructor(p, drop);
 	flow->watch = watch_new(p, flow->http);
+	p->alarm = alarm_new(p, &flow->alertmanager, s->namespace);
 	flow->outbox = (struct outbox){.limit = (size_t)s->outbox_limit,
 				       .overflowed = overflowed,
 				       .replayed = replayed,

@@ -64,7 +64,8 @@ class Faults:
         """At `host`, before `port` of loopback."""
         self.peer, self.host = port, host
         self.mode = "pass"
-        self.forwarded = 0
+        self.forwarded = self.lost = 0
+        self.delay_s, self.lose_every = 0, 0  # each reply comes later; one of so many requests is lost
         self.lock = threading.RLock()
         self.open, self.fillers = set(), []
         self.contexts = {}
@@ -195,6 +196,11 @@ class Faults:
             words = {"429": "Too Many Requests", "503": "Service Unavailable"}
             connection.sendall(f"HTTP/1.1 {mode} {words[mode]}\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".encode())
             return True
+        if self.lose_every and self.forwarded % self.lose_every == self.lose_every - 1:
+            self.lost += 1
+            self.forwarded += 1
+            return False
+        time.sleep(self.delay_s)
         reply = self.forward(message)
         if reply is None:
             return False
