@@ -39,6 +39,7 @@ enum {
 	DLQ_THREADS = 1, /* changes of dead letters follow one another */
 	DLQ_WAITING = 16,
 	CATCH_UP_MS = 2000,
+	SCRAPE_CATCH_UP_MS = 200,
 	DRAIN_MS = 10000,
 	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
 	TICK_MS = 60000,
@@ -124,12 +125,13 @@ static void answer_slow(struct http_exchange *x, void *arg)
 {
 	const struct service *s = arg;
 
-	if (str_eq(http_path(x), "/metrics")) {
+	bool metrics = str_eq(http_path(x), "/metrics");
+
+	/* who was answered can read what he wrote */
+	store_catch_up(s->store, metrics ? SCRAPE_CATCH_UP_MS : CATCH_UP_MS);
+	if (metrics)
 		show_metrics(x, s);
-		return;
-	}
-	store_catch_up(s->store, CATCH_UP_MS); /* who was answered can read what he wrote */
-	if (dlq_knows(http_path(x)))
+	else if (dlq_knows(http_path(x)))
 		dlq_handle(x, (void *)&s->dlq);
 	else if (schemas_knows(http_path(x)))
 		schemas_handle(x, s->schemas);

@@ -92,6 +92,8 @@ struct outcome {
 	int peer;            /* with AWAY */
 	const char *word;    /* for the timeline: "done", "asked", "recovered", …; NULL = from kind */
 	const char *note;    /* one sentence for the timeline; NULL with WAIT = no row */
+	bool quick;          /* the next step, too, waits for nothing and has no effect outside: it may run before this
+				one is committed, and is committed with it */
 	bool resolved;       /* found by polling that the alert is over */
 	bool calls_function; /* this commit is the intent of a call */
 	const char *approval; /* see struct step_commit */

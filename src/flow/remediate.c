@@ -191,6 +191,7 @@ static enum status settle(struct run *run, struct outcome *out, const struct fun
 	*out = (struct outcome){
 		.kind = OUTCOME_NEXT,
 		.next = STEP_verify,
+		.quick = true, /* it begins to wait */
 		.word = r->result == CALL_SUCCESS ? "success" : "unknown",
 		.note = str_empty(r->message) ? "no message" : r->message,
 	};

@@ -27,6 +27,7 @@ struct store {
 	_Atomic int64_t letter_changes; /* grows whenever letters may have left their group */
 	struct letter_watch letter_watch;
 	int lock_fd;
+	const char *tracker_team, *tracker_url; /* of the embedded tracker; NULL = tickets go elsewhere */
 	struct intake *intake;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
@@ -46,6 +47,14 @@ NODISCARD enum status journal_add(struct database *db, int64_t incident, int64_t
 NODISCARD enum status letter_add(struct database *db, const struct dead_letter *d, int64_t *id);
 NODISCARD enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incident, const struct ticket_op *ops,
 				     size_t count, int64_t now_ms);
+
+/* What there is to remember of an operation that was carried out. `ref` after CREATE, else NULL. */
+NODISCARD enum status ticket_delivered(struct database *db, int64_t incident, const struct ticket_op *op, int attempt,
+				       const struct ticket_ref *ref, const char *note, int64_t started_ms, int64_t now_ms);
+/* Carries out new operations with the embedded tracker. False in *done: older ones wait, or one could not be carried
+ * out; then it and those behind it wait in the lane. */
+NODISCARD enum status tracker_take(struct store *s, struct database *db, int64_t incident, const struct ticket_op *ops,
+				   size_t count, int64_t now_ms, struct commit_result *out, bool *done);
 
 /* At start, before anything is written: undoes what was cut short, and seals letters of older versions. */
 NODISCARD enum status letters_start(struct database *db, const struct seal *seal);

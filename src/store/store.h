@@ -187,9 +187,17 @@ struct step_commit {
 	int64_t now_ms;
 };
 
-/* Blocks until durable. `*due_ms` is when the next step is due: now when a signal arrived since
- * the incident was loaded, else c->due_ms. */
-NODISCARD enum status store_commit_step(struct store *s, const struct step_commit *c, int64_t *due_ms);
+struct commit_result {
+	int64_t due_ms;      /* when the next step is due: now when a signal arrived since the incident was loaded, else
+				the last commit's due_ms */
+	bool tickets_done;   /* the embedded tracker has carried out the operations already */
+	char ticket_key[32]; /* of the ticket that it created for the alert; "" = none */
+};
+
+/* What one step left behind, or several that followed one another with nothing outside between them: `after` of all
+ * is the incident as it is now, and the last one says what comes next. One transaction. Blocks until durable. */
+NODISCARD enum status store_commit_steps(struct store *s, const struct step_commit *commits, size_t count,
+					 struct commit_result *out);
 
 struct journal_entry {
 	int64_t at_ms, duration_ms;
@@ -238,6 +246,10 @@ NODISCARD enum status store_ticket_bury(struct store *s, int64_t incident, int64
 					int64_t now_ms);
 
 /* The embedded tracker. */
+
+/* From now on operations that steps decide are carried out by the embedded tracker in the same transaction, unless
+ * older ones of the incident still wait. Before the first write; the texts must stay. */
+void store_embed_tracker(struct store *s, const char *team, const char *base_url);
 
 /* Carries out one operation; a known uuid changes nothing. `ref` is the ticket (CREATE: ignored);
  * `*out` is set after CREATE, under mem. Keys are "<team>-<number>", URLs "<base_url>/tickets/<key>". */
