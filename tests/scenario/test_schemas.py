@@ -188,6 +188,18 @@ class SchemasTest(unittest.TestCase):
                          [("v9.0-0", FIRED, "unknown"), ("v1.0-1", FIRED, "v2.0")])
         self.assertIn("alert_name is missing", refused[1]["error"])
 
+    def test_an_addition_whose_answer_was_lost_is_there_and_can_be_sent_again(self):
+        w = World()
+        self.addCleanup(w.close)
+        self.assertTrue(w.agent.start(crash_after=1), w.agent.stderr())  # the first commit is the addition's
+        with self.assertRaises(OSError):
+            self.add(w, {**V3, "adapters": V3_ADAPTER})
+        w.agent.process.wait(10)
+        self.assertTrue(w.agent.start(), w.agent.stderr())
+        self.assertEqual(self.version(w, "v3.0")["origin"], "run time")
+        self.assertEqual(self.add(w, {**V3, "adapters": V3_ADAPTER})[0], 200)
+        self.assertEqual(post_event(w.agent.url, versioned("v3.0", 0))[0], 200)
+
     def test_additions_are_audited_and_refusals_too(self):
         w = self.world()
         self.add(w, V3)
