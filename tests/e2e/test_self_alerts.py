@@ -1,5 +1,6 @@
 """The agent's alerts about itself, with a real Alertmanager that sends them back to the agent's webhook; and the same
 rules for Prometheus."""
+import glob
 import json
 import os
 import re
@@ -151,6 +152,17 @@ class Rules(unittest.TestCase):
             theirs = set(re.findall(r"- alert: (\w+)\n(?:(?!- alert).)*?severity: (\w+)", f.read(), re.S))
         self.assertGreaterEqual(len(mine), 5)
         self.assertLessEqual(mine, theirs)
+
+    def test_rules_and_dashboards_ask_for_metrics_that_there_are(self):
+        with open(os.path.join(ROOT, "src/base/metrics.h")) as f:
+            there = set(re.findall(r'M\(\w+, \w+, "(\w+)"', f.read()))
+        paths = ["deploy/alerts.yaml"] + sorted(glob.glob("deploy/dashboards/*.json", root_dir=ROOT))
+        self.assertGreaterEqual(len(paths), 2)
+        for path in paths:
+            with open(os.path.join(ROOT, path)) as f:
+                asked = set(re.findall(r"agent_sre_(\w+?)(?:_bucket|_sum|_count)?\b", f.read()))
+            self.assertLessEqual(asked, there, path)
+            self.assertGreater(len(asked), 3, path)
 
 
 if __name__ == "__main__":
