@@ -10,10 +10,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	SCOPE(mem);
-	json_t *body = NULL;
+	const struct node *body = NULL;
 	struct webhook *w = NULL;
 
-	if (json_parse(mem, (const char *)data, size, &body) != OK ||
+	if (node_parse(mem, (const char *)data, size, &body) != OK ||
 	    webhook_decode(mem, body, 1768474000000, &w) != OK)
 		return 0;
 	for (size_t n = 0; n < w->count; n++) {
@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			continue;
 		char *text = event_encode(mem, w, n, 1768474000000);
 		assert(json_parse(mem, text, strlen(text), &event) == OK);
-		if (alert_decode(mem, json_object_get(event, "data"), 1768474000000, &again) == OK)
+		if (alert_decode(mem, node_of(mem, json_object_get(event, "data")), 1768474000000,
+				 &again) == OK)
 			assert(again->state == w->alerts[n]->state);
 	}
 	return 0;

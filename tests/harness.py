@@ -1,4 +1,5 @@
 """Runs the real agent against doubles: process, fake clock, HTTP, waiting."""
+import http.client
 import json
 import mmap
 import os
@@ -42,7 +43,7 @@ class Clock:
 
 
 def request(url, method="GET", body=None, headers=None, timeout=10):
-    """(code, parsed or raw body); raises OSError when nobody answers."""
+    """(code, parsed or raw body); raises OSError when nobody answers, or not to the end."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     call = urllib.request.Request(url, data, headers or {}, method=method)
     try:
@@ -50,6 +51,8 @@ def request(url, method="GET", body=None, headers=None, timeout=10):
             code, text = reply.status, reply.read()
     except urllib.error.HTTPError as e:
         code, text = e.code, e.read()
+    except http.client.HTTPException as e:
+        raise OSError(repr(e)) from e
     try:
         return code, json.loads(text)
     except ValueError:

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -22,6 +23,8 @@ bool clock_is_fake(void);
 
 /* The moment in_ms from now on the monotonic clock, for timed waits on conditions that use CLOCK_MONOTONIC. */
 struct timespec clock_deadline(int64_t in_ms);
+/* Such a condition. */
+void clock_condition_init(pthread_cond_t *c);
 
 /* RFC 3339. Parsing accepts 0 to 9 fractional digits and any offset; E_INVALID otherwise.
  * Alertmanager's zero time 0001-01-01T00:00:00Z reads as 0 (SHARED.4). */

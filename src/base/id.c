@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-void id_random(void *bytes, size_t n)
+enum { POOL_BYTES = 1024 };
+
+static void from_kernel(void *bytes, size_t n)
 {
 	unsigned char *at = bytes;
 
@@ -23,6 +25,25 @@ void id_random(void *bytes, size_t n)
 		at += got;
 		n -= (size_t)got;
 	}
+}
+
+/* A system call for every span would cost more than the span. What was handed out is wiped. */
+void id_random(void *bytes, size_t n)
+{
+	static _Thread_local unsigned char pool[POOL_BYTES];
+	static _Thread_local size_t left;
+
+	if (n > POOL_BYTES / 8) {
+		from_kernel(bytes, n);
+		return;
+	}
+	if (left < n) {
+		from_kernel(pool, sizeof(pool));
+		left = sizeof(pool);
+	}
+	left -= n;
+	memcpy(bytes, pool + left, n);
+	explicit_bzero(pool + left, n);
 }
 
 static char *hex(void *mem, const unsigned char *bytes, size_t n)

@@ -5,46 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
+#include "base/json_node.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-/* Jansson's own depth limit is fixed at 2048, so the nesting is measured before it parses. */
-static enum status check_depth(const char *text, size_t n)
-{
-	int depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < n; i++) {
-		char c = text[i];
-		if (in_string) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
-		} else if (c == '"') {
-			in_string = true;
-		} else if (c == '{' || c == '[') {
-			if (++depth > LIMIT_JSON_DEPTH)
-				return failure(E_INVALID, "JSON is nested deeper than %d levels",
-					       LIMIT_JSON_DEPTH);
-		} else if (c == '}' || c == ']') {
-			depth--;
-		}
-	}
-	return OK;
-}
-
 enum status json_parse(void *mem, const char *text, size_t n, json_t **out)
 {
-	json_error_t error;
+	SCOPE(tmp);
+	const struct node *nodes = NULL;
 
-	TRY(check_depth(text, n));
-	json_t *value = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (value == NULL)
-		return failure(E_INVALID, "line %d, column %d: %s", error.line, error.column,
-			       error.text);
-	*out = mem_own(mem, value);
+	TRY(node_parse(tmp, text, n, &nodes));
+	*out = node_json(mem, nodes);
 	return OK;
 }
 

@@ -78,7 +78,7 @@ static struct buckets buckets_of(enum metric m)
 					    128, 256, 512, 1024, 2048, 4096};
 	static_assert(sizeof(SECONDS) / sizeof(double) <= BUCKETS_MAX, "BUCKETS_MAX");
 
-	if (m == M_INTAKE_GROUP)
+	if (m == M_INTAKE_GROUP || m == M_STORE_GROUP)
 		return (struct buckets){OPERATIONS, sizeof(OPERATIONS) / sizeof(double)};
 	return (struct buckets){SECONDS, sizeof(SECONDS) / sizeof(double)};
 }

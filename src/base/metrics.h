@@ -13,7 +13,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 
 /* M(id, kind, name, labels separated by commas, help) */
 #define METRICS(M) \
-	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,outcome", \
+	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,schema_version,outcome", \
 	  "Events received, by what became of them: admitted, duplicate, rejected, refused.") \
 	M(CLOUDEVENT_PROCESSING, HISTOGRAM, "cloudevent_processing_seconds", "", \
 	  "From the end of a request's body to its answer, the durable write included.") \
@@ -24,7 +24,18 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Resolved alerts for which no incident is known.") \
 	M(HTTP_REQUESTS, COUNTER, "http_requests_total", "path,code", "Answers of our own HTTP server.") \
 	M(HTTP_CUT, COUNTER, "http_connections_cut_total", "reason", "Connections cut off: slow, idle, too_large.") \
-	M(INTAKE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one fsync.") \
+	M(ORDER_VIOLATIONS, COUNTER, "order_violations_total", "", "Events whose sequence number came late or twice.") \
+	M(SEQUENCE_GAPS, COUNTER, "sequence_gaps_total", "", "Sequence numbers that were passed over.") \
+	M(IDEMPOTENCY_CACHE, COUNTER, "idempotency_cache_total", "result", \
+	  "Look-ups of keys: hit (answered from memory) or miss (the database was asked).") \
+	M(IDEMPOTENCY_CHECK, HISTOGRAM, "idempotency_check_seconds", "", "Looking up all keys of one group of requests.") \
+	M(IDEMPOTENCY_REJECTED, COUNTER, "idempotency_key_rejected_total", "reason", \
+	  "Events refused because a key of theirs is none: format, length, injection.") \
+	M(INTAKE_GROUP, HISTOGRAM, "intake_group_requests", "", "Requests that shared one fsync of the intake log.") \
+	M(INTAKE_COMMIT, HISTOGRAM, "intake_commit_seconds", "", "One group of requests, to the end of its fsync.") \
+	M(INTAKE_BACKLOG, GAUGE, "intake_backlog_bytes", "", "Accepted events that are not applied to the database yet.") \
+	M(INTAKE_LOST, GAUGE, "intake_lost_records", "", "Accepted records that were damaged on disk before they were applied.") \
+	M(STORE_GROUP, HISTOGRAM, "store_group_operations", "", "Operations that shared one transaction.") \
 	M(STORE_COMMIT, HISTOGRAM, "store_commit_seconds", "", "One durable transaction.") \
 	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \
 	M(DLQ_EVENTS, COUNTER, "dlq_events_total", "reason,category", "Dead letters written.") \
@@ -66,6 +77,16 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(SCHEMA_USAGE, COUNTER, "schema_usage_total", "type,version", "Events received, by their schema version.") \
 	M(SCHEMA_DEPRECATED, GAUGE, "schema_deprecated", "type,schema_version", "1 for a deprecated version, else 0.") \
 	M(SELF_ALERT, GAUGE, "self_alert_firing", "alertname,severity", "1 while the agent raises this alert about itself.") \
+	M(PARTITION_ACTIVE, GAUGE, "partition_active", "component", "Peers of a kind that are away.") \
+	M(PARTITION_DETECTION, HISTOGRAM, "partition_detection_seconds", "", \
+	  "From the first sign of trouble with a peer to the verdict that it is away.") \
+	M(PARTITION_DURATION, HISTOGRAM, "partition_duration_seconds", "", "How long a peer was away.") \
+	M(PARTITION_RECOVERY, HISTOGRAM, "partition_recovery_seconds", "", \
+	  "From a peer's return until all that waited for it was worked on.") \
+	M(OUTBOX_BUFFERED, GAUGE, "outbox_buffered", "", "Lanes of incidents that wait for a peer that is away.") \
+	M(OUTBOX_REPLAYED, COUNTER, "outbox_replayed_total", "", "Lanes that got on after their peer was back.") \
+	M(LEADER, GAUGE, "leader", "", "1 while this process holds the store's lock, and with it the right to act.") \
+	M(FENCING_EPOCH, GAUGE, "fencing_epoch", "", "How often the store was opened: the token of this process.") \
 	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };

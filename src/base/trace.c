@@ -85,7 +85,6 @@ void span_begin(struct span *s, const char *name, enum span_kind kind,
 	}
 	random_id(fresh.self.span_id, SPAN_DIGITS);
 	fresh.start_ms = clock_now();
-	fresh.attributes = mem_check(json_object());
 	*s = fresh;
 	current = s;
 }
@@ -94,8 +93,10 @@ void span_attribute(struct span *s, const char *name, const char *value)
 {
 	char text[LIMIT_ATTRIBUTE_BYTES + 1];
 
-	if (value == NULL)
+	if (value == NULL || sink_call == NULL) /* nobody would read it */
 		return;
+	if (s->attributes == NULL)
+		s->attributes = mem_check(json_object());
 	utf8_copy(text, sizeof(text), value);
 	json_object_set_new(s->attributes, name, mem_check(json_string(text)));
 }
@@ -111,8 +112,11 @@ void span_end(struct span *s)
 
 	assert(current == s);
 	s->end_ms = now < s->start_ms ? s->start_ms : now;
-	if (sink_call != NULL)
+	if (sink_call != NULL) {
+		if (s->attributes == NULL)
+			s->attributes = mem_check(json_object());
 		sink_call(s, sink_arg);
+	}
 	current = s->outer;
 	json_decref(s->attributes);
 	s->attributes = NULL;

@@ -33,7 +33,7 @@ struct span {
 	char parent_span_id[17]; /* "" for a root */
 	int64_t start_ms;        /* wall clock */
 	int64_t end_ms;
-	json_t *attributes; /* object of strings, owned by the span */
+	json_t *attributes; /* object of strings, owned by the span; NULL = none, or no sink to read them */
 	char error[256];    /* "" = ok */
 	struct span *outer;
 };

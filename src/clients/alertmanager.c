@@ -117,6 +117,24 @@ enum status alertmanager_post(void *mem, const struct alertmanager *a, const jso
 	return call(mem, a, PATH, NULL, 0, json_text(mem, alerts), &r);
 }
 
+enum status alertmanager_proof(void *mem, const struct alertmanager *a, struct http_request *out)
+{
+	static const char *const PATH[] = {"api", "v2", "status", NULL};
+	struct http_header *headers = NEW(mem, struct http_header);
+	char *url = NULL;
+
+	TRY(url_build(mem, a->url, PATH, NULL, 0, &url));
+	if (a->bearer != NULL)
+		*headers =
+			(struct http_header){"Authorization", str_fmt(mem, "Bearer %s", a->bearer)};
+	*out = (struct http_request){.method = "GET",
+				     .url = url,
+				     .headers = headers,
+				     .header_count = a->bearer != NULL,
+				     .ca_file = a->ca_file};
+	return OK;
+}
+
 enum status alertmanager_check(void *mem, const struct alertmanager *a, const char **version)
 {
 	static const char *const PATH[] = {"api", "v2", "status", NULL};

@@ -23,6 +23,9 @@ NODISCARD enum status alertmanager_is_active(void *mem, const struct alertmanage
 NODISCARD enum status alertmanager_post(void *mem, const struct alertmanager *a, const json_t *alerts);
 NODISCARD enum status alertmanager_check(void *mem, const struct alertmanager *a, const char **version);
 
+/* The cheapest request that shows that its API answers. Texts under mem. */
+NODISCARD enum status alertmanager_proof(void *mem, const struct alertmanager *a, struct http_request *out);
+
 /* Pure: errors may be a JSON string, an object or empty. */
 NODISCARD enum status alertmanager_decode_alerts(void *mem, const char *body, size_t n, const json_t *labels,
 						 bool *active);

@@ -31,7 +31,7 @@
 #include "domain/event.h"
 
 enum {
-	HEARTBEAT_S = 15,
+	HEARTBEAT_S = 5, /* a silent broker is noticed within two of them */
 	TIMEOUT_MS = 10000,
 	LOOK_MS = 1000,		/* how long the thread sleeps at most */
 	QUEUE_AGAIN_MS = 30000, /* a queue that was not there is looked for again */
@@ -62,6 +62,7 @@ struct broker {
 	struct store *store;
 	pthread_t thread;
 	atomic_bool stopping;
+	_Atomic(struct watch *) watch;
 	int wake; /* eventfd */
 	/* the thread's own */
 	struct broker_link *link;
@@ -312,6 +313,13 @@ static void offer(struct broker *b)
 
 /* The connection. */
 
+static void report(struct broker *b, bool good, const char *why)
+{
+	struct watch *w = atomic_load(&b->watch);
+
+	watch_report(w, watch_find(w, "broker", ""), good, "reset", why);
+}
+
 static void lose(struct broker *b, const char *why)
 {
 	while (b->waiting != NULL) {
@@ -411,6 +419,7 @@ static enum status connect_now(struct broker *b)
 {
 	TRY(connect_to(NULL, b->settings, &b->link));
 	log_event(LOG_INFO, "broker_connected", NULL);
+	report(b, true, NULL);
 	TRY(consume(b));
 	b->failures = 0;
 	return take(b); /* what came with the answers is not seen by poll */
@@ -454,6 +463,8 @@ static void work(struct broker *b)
 		if (s == OK && clock_monotonic() >= b->connect_ms)
 			s = connect_now(b);
 	}
+	if (s == E_TRANSIENT || s == E_TIMEOUT)
+		report(b, false, status_message());
 	if (s != OK)
 		lose(b, status_message());
 }
@@ -500,6 +511,12 @@ enum status broker_start(void *mem, const struct settings *s, struct store *stor
 		return failure(E_INTERNAL, "broker: cannot start a thread");
 	*out = b;
 	return OK;
+}
+
+void broker_use_watch(struct broker *b, struct watch *w)
+{
+	if (b != NULL)
+		atomic_store(&b->watch, w);
 }
 
 void broker_stop(struct broker *b)

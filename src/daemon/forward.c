@@ -66,11 +66,11 @@ static void convert(struct http_exchange *x, struct converter *c)
 	void *mem = http_mem(x);
 	size_t bytes;
 	size_t accepted = 0;
-	json_t *body = NULL;
+	const struct node *body = NULL;
 	struct webhook *w = NULL;
 	const char *text = http_body(x, &bytes);
 
-	if (json_parse(mem, text, bytes, &body) != OK ||
+	if (node_parse(mem, text, bytes, &body) != OK ||
 	    webhook_decode(mem, body, clock_now(), &w) != OK) {
 		log_event(LOG_WARN, "webhook_rejected", "error", status_message(), NULL);
 		reply_json(x, 400,

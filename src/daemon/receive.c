@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -60,9 +60,10 @@ static void count(const struct intake *in)
 		const struct event_member *m = &set->members[n];
 		const char *type = m->event != NULL ? m->event->type : m->type;
 		const char *source = m->event != NULL ? m->event->source : m->source;
+		const char *version = m->event != NULL ? m->event->version : m->version;
 		const char *outcome = outcome_word(in, n);
 		metric_add(M_CLOUDEVENTS_RECEIVED, 1, type_word(type), source_word(source),
-			   event_mode_name(set->mode), outcome);
+			   event_mode_name(set->mode), version, outcome);
 		if (str_eq(outcome, "duplicate"))
 			metric_add(M_DUPLICATES, 1);
 		if (str_eq(outcome, "rejected"))
@@ -71,28 +72,31 @@ static void count(const struct intake *in)
 					       1000.0);
 		if (m->event != NULL && m->event->status_disagrees)
 			metric_add(M_EVENT_STATUS_DISAGREES, 1);
-		if (in->admission.status == OK && in->admission.results[n].outcome == ADMIT_ORPHAN)
-			metric_add(M_ORPHAN_RESOLVED, 1);
 	}
 	metric_observe(M_CLOUDEVENT_PROCESSING,
 		       (double)(clock_monotonic() - http_body_at_ms(in->x)) / 1000.0);
 }
 
-static json_t *member_reply(const struct intake *in, size_t n)
+static void member_reply(const struct intake *in, size_t n, struct json_out *o)
 {
 	const struct event_member *m = &in->admission.set->members[n];
 	const struct admit_result *r = &in->admission.results[n];
 
-	if (m->event == NULL)
-		return json_pack("{s:s, s:s, s:s, s:s}", "event_id", m->id, "correlation_id", m->id,
-				 "status", "rejected", "detail", m->error);
-	json_t *reply =
-		json_pack("{s:s, s:s, s:s}", "event_id", m->event->id, "correlation_id",
-			  r->correlation_id != NULL ? r->correlation_id : m->event->correlation_id,
-			  "status", "processed");
-	if (r->outcome == ADMIT_DUPLICATE)
-		json_object_set_new(reply, "duplicate", json_true());
-	return reply;
+	json_out_raw(o, "{");
+	if (m->event == NULL) {
+		json_out_member(o, "event_id", m->id);
+		json_out_member(o, "correlation_id", m->id);
+		json_out_member(o, "status", "rejected");
+		json_out_member(o, "detail", m->error);
+	} else {
+		bool first = r->correlation_id != NULL;
+		json_out_member(o, "event_id", m->event->id);
+		json_out_member(o, "correlation_id",
+				first ? r->correlation_id : m->event->correlation_id);
+		json_out_member(o, "status", "processed");
+		json_out_raw(o, r->outcome == ADMIT_DUPLICATE ? ",\"duplicate\":true" : "");
+	}
+	json_out_raw(o, "}");
 }
 
 static bool all_rejected(const struct admission *a)
@@ -111,18 +115,31 @@ static const char *refusal_word(const char *category)
 static void answer_many(struct intake *in)
 {
 	const struct event_set *set = in->admission.set;
-	json_t *events = json_array();
+	bool refused = all_rejected(&in->admission);
+	struct json_out o;
 
-	for (size_t n = 0; n < set->count; n++)
-		json_array_append_new(events, member_reply(in, n));
-	if (all_rejected(&in->admission))
-		reply_json(in->x, 400,
-			   json_pack("{s:s, s:s, s:o}", "error",
-				     in->webhook ? "Invalid alerts" : "Invalid CloudEvents",
-				     "status", "rejected", "events", events));
-	else
-		reply_json(in->x, 200,
-			   json_pack("{s:s, s:o}", "status", "processed", "events", events));
+	json_out_begin(&o, in, 64 + 192 * set->count);
+	json_out_raw(&o, "{");
+	if (refused)
+		json_out_member(&o, "error",
+				in->webhook ? "Invalid alerts" : "Invalid CloudEvents");
+	json_out_member(&o, "status", refused ? "rejected" : "processed");
+	json_out_raw(&o, ",\"events\":[");
+	for (size_t n = 0; n < set->count; n++) {
+		json_out_raw(&o, n == 0 ? "" : ",");
+		member_reply(in, n, &o);
+	}
+	json_out_raw(&o, "]}");
+	reply_json_text(in->x, refused ? 400 : 200, o.text);
+}
+
+static void answer_one(struct intake *in)
+{
+	struct json_out o;
+
+	json_out_begin(&o, in, 256);
+	member_reply(in, 0, &o);
+	reply_json_text(in->x, 200, o.text);
 }
 
 static void answer(struct intake *in)
@@ -130,19 +147,18 @@ static void answer(struct intake *in)
 	const struct event_set *set = in->admission.set;
 	bool many = set->mode == EVENT_BATCH || set->mode == EVENT_WEBHOOK;
 
-	if (!all_rejected(&in->admission) && in->wants_empty) {
+	if (!all_rejected(&in->admission) && in->wants_empty)
 		reply_empty(in->x, 202);
-	} else if (many) {
+	else if (many)
 		answer_many(in);
-	} else if (set->members[0].event == NULL) {
+	else if (set->members[0].event == NULL)
 		reply_error(in->x, 400, refusal_word(set->members[0].category),
 			    set->members[0].error);
-	} else {
-		reply_json(in->x, 200, member_reply(in, 0));
-	}
+	else
+		answer_one(in);
 }
 
-/* On the writer thread: everything is on disk, or nothing is. */
+/* On the intake thread: everything is on disk, or nothing is. */
 static void admitted(struct admission *a)
 {
 	struct intake *in = a->arg;
@@ -168,7 +184,8 @@ static void note_event(struct event *e)
 	span_end(&span);
 	log_event(LOG_INFO, "cloudevent_received", "event_id", e->id, "event_type", e->type,
 		  "event_source", e->source, "correlation_id", e->correlation_id, "alertname",
-		  e->alert->name, "status", alert_state_name(e->alert->state), NULL);
+		  e->alert->name, "status", alert_state_name(e->alert->state), "schema_version",
+		  e->version, NULL);
 }
 
 static void admit(struct http_exchange *x, struct store *store, struct event_set *set, bool webhook)
@@ -191,6 +208,8 @@ static void admit(struct http_exchange *x, struct store *store, struct event_set
 			note_event(set->members[n].event);
 		else
 			log_event(LOG_WARN, "cloudevent_rejected", "error", set->members[n].error,
+				  "event_id", set->members[n].id, "event_type",
+				  set->members[n].type, "schema_version", set->members[n].version,
 				  NULL);
 	}
 	if (store_admit(store, &in->admission) != OK) {
@@ -247,7 +266,7 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 	};
 
 	*r = *refusal;
-	metric_add(M_CLOUDEVENTS_RECEIVED, 1, "other", "other", webhook ? "webhook" : "unknown",
+	metric_add(M_CLOUDEVENTS_RECEIVED, 1, "other", "other", webhook ? "webhook" : "unknown", "",
 		   "rejected");
 	log_event(LOG_WARN, "failed_to_parse_cloudevent_json", "error", refusal->detail, NULL);
 	if (store_bury(store, &d, buried, r) != OK)
@@ -265,6 +284,12 @@ static void receive(struct http_exchange *x, struct store *store, bool webhook)
 		.received_ms = clock_now(),
 	};
 
+	if (store_is_full(store)) {
+		reply_busy(
+			x,
+			"a peer is away and nothing more can be kept for it; send the event again");
+		return;
+	}
 	request.body = http_body(x, &request.body_bytes);
 	enum status s = webhook ? event_decode_webhook(http_mem(x), &request, &set)
 				: event_decode(http_mem(x), &request, &set, &unsupported);

@@ -14,6 +14,8 @@
 #include "base/str.h"
 #include "domain/redact.h"
 
+enum { CATCH_UP_MS = 5000 };
+
 struct replay {
 	struct store *store;
 	_Atomic(struct broker *) broker;
@@ -104,12 +106,13 @@ static void admitted(struct admission *a)
 
 /* Waits until it is on disk. */
 static enum status admit(void *mem, struct store *store, const struct event_set *set,
-			 const char *origin, struct admit_result **results)
+			 const struct letter_original *o, struct admit_result **results)
 {
 	sem_t done;
 	struct admission a = {
 		.set = set,
-		.origin = origin,
+		.origin = o->origin,
+		.letter = o->id,
 		.received_ms = clock_now(),
 		.results = NEW_ARRAY(mem, struct admit_result, set->count + 1),
 		.done = admitted,
@@ -128,16 +131,25 @@ static enum status admit(void *mem, struct store *store, const struct event_set 
 	return s;
 }
 
-static const char *outcome_name(enum admit_outcome o)
+/* What an event that was admitted came to. False when it took no effect, or not yet as far as can
+ * be seen: the letter stays, and the next replay finds a duplicate at worst. */
+static bool took_effect(void *mem, struct replay *r, const struct event *e,
+			const struct admit_result *admitted, struct letter_outcome *out)
 {
-	switch (o) {
-	case ADMIT_OPENED: return "opened";
-	case ADMIT_REPEATED: return "repeated";
-	case ADMIT_RESOLVED: return "resolved";
-	case ADMIT_ORPHAN: return "orphan";
-	case ADMIT_DUPLICATE: return "duplicate";
-	default: return "rejected";
+	json_t *known = NULL;
+
+	store_catch_up(r->store, CATCH_UP_MS);
+	if (store_event(mem, r->store, e->source, e->id, &known) != OK) {
+		out->what = "not applied: an earlier event of its partition key is a dead letter, "
+			    "or the store is slow";
+		return false;
 	}
+	out->what = admitted->outcome == ADMIT_DUPLICATE ? admit_outcome_name(ADMIT_DUPLICATE)
+							 : json_str(known, "outcome");
+	const char *incident = json_str(known, "incident");
+	if (incident != NULL && incident_id_parse(incident, &out->incident) != OK)
+		out->incident = 0;
+	return true;
 }
 
 /* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up.
@@ -178,12 +190,14 @@ static enum status attempt(void *mem, struct replay *r, const struct letter_orig
 	if (why == NULL && good.count == 0)
 		why = "there is no event in it";
 	if (good.count > 0) {
-		TRY(admit(mem, r->store, &good, o->origin, &results));
-		out->incident = results[0].incident;
+		TRY(admit(mem, r->store, &good, o, &results));
+		out->done = took_effect(mem, r, good.members[0].event, &results[0], out);
 		out->partition_key = good.members[0].event->alert->fingerprint;
 	}
-	out->done = why == NULL;
-	out->what = why != NULL ? redact_reason(mem, why) : outcome_name(results[0].outcome);
+	if (why != NULL) {
+		out->done = false;
+		out->what = redact_reason(mem, why);
+	}
 	return OK;
 }
 

@@ -12,9 +12,9 @@ static const char JSON[] = "application/json";
 /* Paths are counted by their first segment, out of a closed set. */
 const char *reply_endpoint(const char *path)
 {
-	static const char *const KNOWN[] = {"/webhook", "/health",    "/ready",
-					    "/metrics", "/incidents", "/approvals",
-					    "/events",	"/tickets",   "/dlq"};
+	static const char *const KNOWN[] = {"/webhook",	  "/health",	"/ready",  "/metrics",
+					    "/incidents", "/approvals", "/events", "/tickets",
+					    "/dlq",	  "/schemas",	"/partitions"};
 
 	if (str_eq(path, "/"))
 		return "/";
@@ -41,6 +41,11 @@ void reply_json(struct http_exchange *x, int code, json_t *body)
 	char *text = json_text(http_mem(x), body);
 
 	json_decref(body);
+	send_reply(x, code, JSON, text, NULL);
+}
+
+void reply_json_text(struct http_exchange *x, int code, const char *text)
+{
 	send_reply(x, code, JSON, text, NULL);
 }
 

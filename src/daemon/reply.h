@@ -10,6 +10,8 @@
 
 /* Steals `body`. */
 void reply_json(struct http_exchange *x, int code, json_t *body);
+/* The same with text that is JSON already. */
+void reply_json_text(struct http_exchange *x, int code, const char *text);
 /* {"error": what, "detail": detail}; detail may be NULL. */
 void reply_error(struct http_exchange *x, int code, const char *what, const char *detail);
 /* The path's word in metrics, out of a closed set. */

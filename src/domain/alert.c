@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/json_node.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -39,38 +40,78 @@ static enum status check_entry(const char *map, const char *name, const char *va
 	return OK;
 }
 
-static enum status check_map(const char *map, const json_t *entries, size_t value_limit)
+static bool is_absent(const struct node *value)
 {
-	const char *name;
-	json_t *value;
+	return value == NULL || value->kind == NODE_NULL;
+}
 
-	if (json_object_size(entries) > LIMIT_LABELS)
-		return failure(E_INVALID, "data.%s has more than %d entries", map, LIMIT_LABELS);
-	json_object_foreach ((json_t *)entries, name, value)
-		TRY(check_entry(map, name, json_string_value(value), value_limit));
+/* Adds the strings of member `key` to `out`, which has room. */
+static enum status add_map(const struct node *data, const char *key, size_t value_limit,
+			   struct labels *out)
+{
+	const struct node *map = node_get(data, key);
+
+	if (is_absent(map))
+		return OK;
+	if (map->kind != NODE_OBJECT)
+		return failure(E_INVALID, "data.%s must be an object of strings", key);
+	NODE_MEMBERS(name, map)
+	{
+		const struct node *value = name + 1;
+		if (value->kind != NODE_STRING)
+			return failure(E_INVALID, "data.%s.%.60s must be a string", key,
+				       name->text);
+		TRY(check_entry(key, name->text, value->text, value_limit));
+		out->at[out->count++] = (struct label){name->text, value->text};
+	}
 	return OK;
 }
 
-/* The alert's own values win over the group's common ones. */
-static enum status merged(void *mem, const json_t *data, const char *own, const char *common,
-			  size_t value_limit, json_t **out)
+static size_t size_of(const struct node *data, const char *key)
 {
-	json_t *mine = NULL;
-	json_t *shared = NULL;
+	const struct node *map = node_get(data, key);
 
-	if (json_string_map(mem, data, own, &mine) != OK ||
-	    json_string_map(mem, data, common, &shared) != OK)
-		return failure(E_INVALID, "data.%s", status_message());
-	json_t *all = mem_own(mem, json_copy(shared));
-	json_object_update(all, mine);
-	TRY(check_map(own, all, value_limit));
-	*out = all;
+	return map != NULL && map->kind == NODE_OBJECT ? map->size : 0;
+}
+
+/* Where a member's values come from: the alert itself, then the frame that it came in. */
+struct origin {
+	const struct node *data, *frame; /* frame NULL = none */
+};
+
+/* The alert's own values win over the group's common ones, which stand beside them in an event. */
+static enum status read_map(void *mem, const struct origin *from, const char *own,
+			    const char *common, size_t value_limit, struct labels *out)
+{
+	size_t most = size_of(from->data, own) + size_of(from->data, common) + 1;
+
+	if (most > 4 * LIMIT_LABELS)
+		return failure(E_INVALID, "data.%s has more than %d entries", own, LIMIT_LABELS);
+	*out = (struct labels){.at = NEW_ARRAY(mem, struct label, most)};
+	TRY(add_map(from->data, own, value_limit, out));
+	TRY(add_map(from->data, common, value_limit, out));
+	labels_sort(out);
+	if (out->count > LIMIT_LABELS)
+		return failure(E_INVALID, "data.%s has more than %d entries", own, LIMIT_LABELS);
 	return OK;
 }
 
-static enum status read_state(const json_t *data, enum alert_state *out)
+/* What an alert inherits from the frame, when it does not say so itself. */
+static const struct node *inherited(const struct origin *from, const char *key)
 {
-	const char *word = json_str(data, "status");
+	const struct node *own = node_get(from->data, key);
+
+	return own != NULL ? own : node_get(from->frame, key);
+}
+
+static const char *text_of(const struct node *value)
+{
+	return value != NULL && value->kind == NODE_STRING ? value->text : "";
+}
+
+static enum status read_state(const struct origin *from, enum alert_state *out)
+{
+	const char *word = text_of(inherited(from, "status"));
 
 	if (str_eq(word, "firing"))
 		*out = ALERT_FIRING;
@@ -81,43 +122,43 @@ static enum status read_state(const json_t *data, enum alert_state *out)
 	return OK;
 }
 
-static enum status read_time(const json_t *data, const char *key, int64_t *out)
+static enum status read_time(const struct node *data, const char *key, int64_t *out)
 {
-	const json_t *value = json_object_get(data, key);
+	const struct node *value = node_get(data, key);
 
 	*out = 0;
-	if (value == NULL || json_is_null(value))
+	if (is_absent(value))
 		return OK;
-	if (!json_is_string(value))
+	if (value->kind != NODE_STRING)
 		return failure(E_INVALID, "data.%s must be an RFC 3339 time", key);
-	if (clock_parse(json_string_value(value), out) != OK)
+	if (clock_parse(value->text, out) != OK)
 		return failure(E_INVALID, "data.%s: %s", key, status_message());
 	return OK;
 }
 
-static const char *text_or_empty(void *mem, const json_t *data, const char *key)
+static enum status read_name(const struct node *data, struct alert *a)
 {
-	const char *text = json_str(data, key);
+	const char *labelled = labels_get(&a->labels, "alertname");
+	const char *named = node_str(data, "alertname");
 
-	return text == NULL ? "" : str_dup(mem, text);
-}
-
-static enum status read_name(void *mem, const json_t *data, struct alert *a)
-{
-	const char *labelled = json_str(a->labels, "alertname");
-	const char *named = json_str(data, "alertname");
-
-	a->name = str_dup(mem, !str_empty(labelled) ? labelled : named);
+	a->name = !str_empty(labelled) ? labelled : named;
 	a->names_disagree = !str_empty(labelled) && !str_empty(named) && !str_eq(labelled, named);
 	if (str_empty(a->name))
 		return failure(E_INVALID,
 			       "data.labels.alertname (or data.alertname) must name the alert");
 	TRY(check_entry("labels", "alertname", a->name, LIMIT_LABEL_VALUE_BYTES));
-	json_object_set_new(a->labels, "alertname", json_string(a->name));
+	if (labelled == NULL) {
+		a->labels.at[a->labels.count++] = (struct label){"alertname", a->name};
+		labels_sort(&a->labels);
+		return OK;
+	}
+	for (size_t n = 0; n < a->labels.count; n++)
+		if (str_eq(a->labels.at[n].name, "alertname"))
+			a->labels.at[n].value = a->name;
 	return OK;
 }
 
-static enum status read_times(const json_t *data, int64_t received_ms, struct alert *a)
+static enum status read_times(const struct node *data, int64_t received_ms, struct alert *a)
 {
 	TRY(read_time(data, "startsAt", &a->starts_ms));
 	TRY(read_time(data, "endsAt", &a->ends_ms));
@@ -128,30 +169,34 @@ static enum status read_times(const json_t *data, int64_t received_ms, struct al
 	return OK;
 }
 
-enum status alert_decode(void *mem, const json_t *data, int64_t received_ms, struct alert **out)
+static enum status decode(void *mem, const struct origin *from, int64_t received_ms,
+			  struct alert **out)
 {
 	struct alert *a = NEW(mem, struct alert);
 
-	if (!json_is_object(data))
+	if (from->data->kind != NODE_OBJECT)
 		return failure(E_INVALID, "data must be an object");
-	TRY(read_state(data, &a->state));
-	TRY(merged(mem, data, "labels", "commonLabels", LIMIT_LABEL_VALUE_BYTES, &a->labels));
-	TRY(merged(mem, data, "annotations", "commonAnnotations", LIMIT_ANNOTATION_VALUE_BYTES,
-		   &a->annotations));
-	TRY(read_name(mem, data, a));
-	TRY(read_times(data, received_ms, a));
-	a->fingerprint = alert_fingerprint(mem, a->labels);
-	a->generator_url = text_or_empty(mem, data, "generatorURL");
-	a->receiver = text_or_empty(mem, data, "receiver");
-	a->group_key = text_or_empty(mem, data, "groupKey");
-	a->truncated_alerts = json_int(data, "truncatedAlerts", 0);
+	TRY(read_state(from, &a->state));
+	TRY(read_map(a, from, "labels", "commonLabels", LIMIT_LABEL_VALUE_BYTES, &a->labels));
+	TRY(read_map(a, from, "annotations", "commonAnnotations", LIMIT_ANNOTATION_VALUE_BYTES,
+		     &a->annotations));
+	TRY(read_name(from->data, a));
+	TRY(read_times(from->data, received_ms, a));
+	a->fingerprint = alert_fingerprint(a, &a->labels);
+	a->generator_url = text_of(node_get(from->data, "generatorURL"));
+	a->receiver = text_of(inherited(from, "receiver"));
+	a->group_key = text_of(inherited(from, "groupKey"));
+	const struct node *truncated = inherited(from, "truncatedAlerts");
+	a->truncated_alerts =
+		truncated != NULL && truncated->kind == NODE_INTEGER ? truncated->integer : 0;
 	*out = a;
 	return OK;
 }
 
-static int by_name(const void *a, const void *b)
+enum status alert_decode(void *mem, const struct node *data, int64_t received_ms,
+			 struct alert **out)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return decode(mem, &(struct origin){.data = data}, received_ms, out);
 }
 
 static uint64_t fnv1a(uint64_t hash, const char *text)
@@ -161,21 +206,12 @@ static uint64_t fnv1a(uint64_t hash, const char *text)
 	return (hash ^ 0xff) * 1099511628211ULL;
 }
 
-char *alert_fingerprint(void *mem, const json_t *labels)
+char *alert_fingerprint(void *mem, const struct labels *labels)
 {
-	size_t n = json_object_size(labels);
-	const char **names = NEW_ARRAY(mem, const char *, n + 1);
 	uint64_t hash = 14695981039346656037ULL;
-	const char *name;
-	json_t *value;
-	size_t at = 0;
 
-	json_object_foreach ((json_t *)labels, name, value)
-		names[at++] = name;
-	qsort(names, n, sizeof(*names), by_name);
-	for (size_t i = 0; i < n; i++)
-		hash = fnv1a(fnv1a(hash, names[i]), json_str(labels, names[i]));
-	talloc_free(names);
+	for (size_t n = 0; n < labels->count; n++)
+		hash = fnv1a(fnv1a(hash, labels->at[n].name), labels->at[n].value);
 	return str_fmt(mem, "%016llx", (unsigned long long)hash);
 }
 
@@ -213,76 +249,57 @@ const char *alert_resource(const json_t *labels)
 	return NULL;
 }
 
-static const json_t *object_or_empty(void *mem, const json_t *body, const char *key)
-{
-	json_t *value = json_object_get(body, key);
-
-	return mem_own(mem, json_is_object(value) ? json_incref(value) : json_object());
-}
-
-/* What a member inherits from the frame, when it does not say so itself. */
-static json_t *member_data(void *mem, const json_t *body, const json_t *member)
-{
-	static const char *const INHERITED[] = {"receiver", "groupKey", "truncatedAlerts",
-						"status"};
-	json_t *data = mem_own(mem, json_copy((json_t *)member));
-
-	for (size_t i = 0; i < sizeof(INHERITED) / sizeof(INHERITED[0]); i++) {
-		json_t *value = json_object_get(body, INHERITED[i]);
-		if (json_object_get(data, INHERITED[i]) == NULL && value != NULL)
-			json_object_set(data, INHERITED[i], value);
-	}
-	return data;
-}
-
-static void decode_member(void *mem, const json_t *body, struct webhook *w, size_t n,
+static void decode_member(void *mem, const struct node *body, struct webhook *w, size_t n,
 			  int64_t received_ms)
 {
-	const json_t *member = w->raw[n];
-	enum status s = json_is_object(member) ? alert_decode(mem, member_data(mem, body, member),
-							      received_ms, &w->alerts[n])
-					       : failure(E_INVALID, "data must be an object");
+	const struct origin from = {.data = w->raw[n], .frame = body};
 
-	if (s != OK) {
+	if (decode(mem, &from, received_ms, &w->alerts[n]) != OK) {
 		const char *message = status_message();
 		bool about_data = str_starts(message, "data");
 		w->errors[n] = str_fmt(mem, "alerts[%zu]%s", n, about_data ? message + 4 : message);
 	}
 }
 
-enum status webhook_decode(void *mem, const json_t *body, int64_t received_ms, struct webhook **out)
+static const char *text_or(const struct node *body, const char *key, const char *otherwise)
 {
-	const json_t *alerts = json_object_get(body, "alerts");
-	const char *version = json_str(body, "version");
-	struct webhook *w = NEW(mem, struct webhook);
+	const char *text = node_str(body, key);
 
-	if (!json_is_object(body) || !json_is_array(alerts))
+	return text == NULL ? otherwise : text;
+}
+
+enum status webhook_decode(void *mem, const struct node *body, int64_t received_ms,
+			   struct webhook **out)
+{
+	const struct node *alerts = node_get(body, "alerts");
+	const char *version = node_str(body, "version");
+	struct webhook *w = NEW(mem, struct webhook);
+	size_t at = 0;
+
+	if (alerts == NULL || alerts->kind != NODE_ARRAY)
 		return failure(E_INVALID, "the payload must be an object with an array alerts");
 	if (version != NULL && !str_eq(version, "4"))
 		return failure(E_INVALID, "version \"%.20s\" is not supported; want \"4\"",
 			       version);
-	w->count = json_array_size(alerts);
+	w->count = alerts->size;
 	if (w->count > LIMIT_BATCH_EVENTS)
 		return failure(E_INVALID, "alerts has more than %d elements", LIMIT_BATCH_EVENTS);
 	w->version = "4";
-	w->receiver = json_str(body, "receiver") == NULL ? "unknown"
-							 : text_or_empty(mem, body, "receiver");
-	w->group_status =
-		json_str(body, "status") == NULL ? "unknown" : text_or_empty(mem, body, "status");
-	w->group_key = text_or_empty(mem, body, "groupKey");
-	w->external_url = text_or_empty(mem, body, "externalURL");
-	w->truncated_alerts = json_int(body, "truncatedAlerts", 0);
-	w->group_labels = object_or_empty(mem, body, "groupLabels");
-	w->common_labels = object_or_empty(mem, body, "commonLabels");
-	w->common_annotations = object_or_empty(mem, body, "commonAnnotations");
-	w->raw = NEW_ARRAY(mem, const json_t *, w->count + 1);
+	w->receiver = text_or(body, "receiver", "unknown");
+	w->group_status = text_or(body, "status", "unknown");
+	w->group_key = text_or(body, "groupKey", "");
+	w->external_url = text_or(body, "externalURL", "");
+	w->truncated_alerts = node_int(body, "truncatedAlerts", 0);
+	w->group_labels = node_get(body, "groupLabels");
+	w->common_labels = node_get(body, "commonLabels");
+	w->common_annotations = node_get(body, "commonAnnotations");
+	w->raw = NEW_ARRAY(mem, const struct node *, w->count + 1);
 	w->alerts = NEW_ARRAY(mem, struct alert *, w->count + 1);
 	w->errors = NEW_ARRAY(mem, const char *, w->count + 1);
-	mem_own(mem, json_incref((json_t *)body));
-	for (size_t n = 0; n < w->count; n++) {
-		w->raw[n] = json_array_get(alerts, n);
+	NODE_EACH(element, alerts)
+	w->raw[at++] = element;
+	for (size_t n = 0; n < w->count; n++)
 		decode_member(mem, body, w, n, received_ms);
-	}
 	*out = w;
 	return OK;
 }

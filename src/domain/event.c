@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 
 /* A(field, attribute name) */
@@ -256,11 +257,10 @@ static enum status check_attribute(const char *name, const char *value)
 }
 
 /* SRE-011.5: nothing that means something to a shell, a template, SQL or HTML. */
-static enum status check_key(const char *name, const char *value)
+static enum status check_injection(const char *name, const char *value)
 {
 	static const char *const TRICKS[] = {"../", "--", "/*", "${", "{{", "$("};
 
-	TRY(check_attribute(name, value));
 	if (strpbrk(value, "'\"`;<>\\{}|") != NULL)
 		return failure(E_INVALID, "%s holds a character that no key needs", name);
 	for (size_t n = 0; n < sizeof(TRICKS) / sizeof(TRICKS[0]); n++)
@@ -268,6 +268,20 @@ static enum status check_key(const char *name, const char *value)
 			return failure(E_INVALID, "%s holds \"%s\", which no key needs", name,
 				       TRICKS[n]);
 	return OK;
+}
+
+static enum status check_key(const char *name, const char *value)
+{
+	const char *fault = strlen(value) > LIMIT_ATTRIBUTE_BYTES ? "length" : "format";
+	enum status s = check_attribute(name, value);
+
+	if (s == OK) {
+		fault = "injection";
+		s = check_injection(name, value);
+	}
+	if (s != OK)
+		metric_add(M_IDEMPOTENCY_REJECTED, 1, fault);
+	return s;
 }
 
 static enum status check_keys(const struct draft *d)
@@ -285,7 +299,8 @@ static enum status check_envelope(const struct draft *d)
 	TRY(check_attribute("specversion", d->specversion));
 	if (!str_eq(d->specversion, "1.0"))
 		return failure(E_INVALID, "specversion must be \"1.0\"");
-	TRY(check_attribute("id", d->id));
+	if (str_empty(d->id)) /* the rest of it is check_keys' */
+		return failure(E_INVALID, "id is missing or empty");
 	TRY(check_attribute("source", d->source));
 	TRY(check_attribute("type", d->type));
 	if (!str_empty(d->subject))
@@ -339,7 +354,7 @@ static enum status blame_data(void *mem, const struct source *from, const struct
 {
 	const char *why = str_dup(mem, status_message());
 
-	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data);
+	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data, why);
 	return failure(E_INVALID, "%s", why);
 }
 
@@ -358,7 +373,8 @@ static enum status decode_data(void *mem, const struct source *from, const struc
 		m->report = found.report;
 		return s;
 	}
-	if (alert_decode(mem, found.data, from->request->received_ms, &e->alert) != OK)
+	if (alert_decode(mem, node_of(mem, found.data), from->request->received_ms, &e->alert) !=
+	    OK)
 		return blame_data(mem, from, d, m);
 	e->version = found.version;
 	e->slo = found.slo;
@@ -412,6 +428,7 @@ static void refuse(void *mem, struct event_member *m, const struct draft *d, con
 	m->id = fit(mem, d->id);
 	m->source = fit(mem, d->source);
 	m->type = fit(mem, d->type);
+	m->partition_key = fit(mem, d->partitionkey);
 	m->raw = raw;
 }
 
@@ -431,7 +448,8 @@ static void decode_member(void *mem, const struct source *from, enum status draf
 	if (s == OK)
 		s = finish_event(mem, from, d, m);
 	if (s != OK) {
-		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type))
+		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type) ||
+		    !utf8_or_null(d->partitionkey))
 			*d = (struct draft){0};
 		refuse(mem, m, d, where, raw);
 	}
@@ -581,15 +599,23 @@ enum status event_decode(void *mem, const struct event_request *r, struct event_
 	return s;
 }
 
+static json_t *object_or_empty(void *mem, const struct node *value)
+{
+	bool is_object = value != NULL && value->kind == NODE_OBJECT;
+
+	return is_object ? node_json(mem, value) : mem_own(mem, json_object());
+}
+
 /* One alert of a webhook, with the frame that it came in. */
 static char *webhook_of_one(void *mem, const struct webhook *w, size_t n)
 {
-	json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:O, s:O, s:[O]}", "version",
-				w->version, "receiver", w->receiver, "status", w->group_status,
-				"groupKey", w->group_key, "externalURL", w->external_url,
-				"truncatedAlerts", (json_int_t)w->truncated_alerts, "groupLabels",
-				w->group_labels, "commonLabels", w->common_labels,
-				"commonAnnotations", w->common_annotations, "alerts", w->raw[n]);
+	json_t *one = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:O, s:O, s:[O]}", "version", w->version,
+		"receiver", w->receiver, "status", w->group_status, "groupKey", w->group_key,
+		"externalURL", w->external_url, "truncatedAlerts", (json_int_t)w->truncated_alerts,
+		"groupLabels", object_or_empty(mem, w->group_labels), "commonLabels",
+		object_or_empty(mem, w->common_labels), "commonAnnotations",
+		object_or_empty(mem, w->common_annotations), "alerts", node_json(mem, w->raw[n]));
 
 	return json_text(mem, mem_own(mem, one));
 }
@@ -608,6 +634,7 @@ static void webhook_member(void *mem, const struct event_request *r, const struc
 					   .id = "",
 					   .source = source,
 					   .type = "",
+					   .partition_key = "",
 					   .raw = webhook_of_one(mem, w, n)};
 		return;
 	}
@@ -633,10 +660,10 @@ static void webhook_member(void *mem, const struct event_request *r, const struc
 
 enum status event_decode_webhook(void *mem, const struct event_request *r, struct event_set **out)
 {
-	json_t *body = NULL;
+	const struct node *body = NULL;
 	struct webhook *w = NULL;
 
-	TRY(json_parse(mem, r->body, r->body_bytes, &body));
+	TRY(node_parse(mem, r->body, r->body_bytes, &body));
 	TRY(webhook_decode(mem, body, r->received_ms, &w));
 	struct event_set *set = set_of(mem, EVENT_WEBHOOK, w->count);
 	char *receiver = str_ndup(mem, w->receiver, strnlen(w->receiver, 200));
@@ -650,30 +677,31 @@ enum status event_decode_webhook(void *mem, const struct event_request *r, struc
 
 static const char *first_label(const struct alert *a, const struct webhook *w, const char *name)
 {
-	const char *own = json_str(a->labels, name);
+	const char *own = labels_get(&a->labels, name);
 
-	return own != NULL ? own : json_str(w->common_labels, name);
+	return own != NULL ? own : node_str(w->common_labels, name);
 }
 
 static json_t *converted_data(void *mem, const struct webhook *w, const struct alert *a)
 {
 	const char *severity = first_label(a, w, "severity");
 	const char *rule = first_label(a, w, "prometheus_rule");
-	json_t *data = json_pack("{s:s, s:s, s:s, s:O, s:O, s:O, s:O, s:s, s:s, s:s, s:s, s:s}",
-				 "alertname", a->name, "status", alert_state_name(a->state),
-				 "severity", severity == NULL ? "warning" : severity, "labels",
-				 a->labels, "annotations", a->annotations, "commonLabels",
-				 w->common_labels, "commonAnnotations", w->common_annotations,
-				 "startsAt", clock_format(mem, a->starts_ms), "generatorURL",
-				 a->generator_url, "receiver", w->receiver, "version", w->version,
-				 "fingerprint", a->fingerprint);
+	json_t *data = json_pack(
+		"{s:s, s:s, s:s, s:O, s:O, s:O, s:O, s:s, s:s, s:s, s:s, s:s}", "alertname",
+		a->name, "status", alert_state_name(a->state), "severity",
+		severity == NULL ? "warning" : severity, "labels", labels_json(mem, &a->labels),
+		"annotations", labels_json(mem, &a->annotations), "commonLabels",
+		object_or_empty(mem, w->common_labels), "commonAnnotations",
+		object_or_empty(mem, w->common_annotations), "startsAt",
+		clock_format(mem, a->starts_ms), "generatorURL", a->generator_url, "receiver",
+		w->receiver, "version", w->version, "fingerprint", a->fingerprint);
 
 	mem_check(data);
 	json_object_set_new(data, "endsAt",
 			    a->ends_ms == 0 ? json_null()
 					    : json_string(clock_format(mem, a->ends_ms)));
 	json_object_set_new(data, "groupKey", json_string(w->group_key));
-	json_object_set(data, "groupLabels", (json_t *)w->group_labels);
+	json_object_set(data, "groupLabels", object_or_empty(mem, w->group_labels));
 	json_object_set_new(data, "externalURL", json_string(w->external_url));
 	json_object_set_new(data, "truncatedAlerts", json_integer(w->truncated_alerts));
 	if (rule != NULL)

@@ -47,6 +47,7 @@ struct event_member {
 	const char *type;
 	const char *raw; /* JSON text for the dead letter, which decodes again by itself: a structured event, or a
 			    webhook with this one alert */
+	const char *partition_key; /* of a refusal: extension partitionkey, "" when absent */
 	const char *version;  /* of a refusal: "unknown", or "" when it was not looked at */
 	const json_t *report; /* of a refusal by its data or schema: {type, dataschema, detected_version,
 				 supported[], violations[]}; NULL = none */

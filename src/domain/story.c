@@ -519,6 +519,14 @@ char *story_resolved(void *mem, const struct incident *i)
 	return out;
 }
 
+char *story_waiting(void *mem, const struct incident *i)
+{
+	return str_fmt(mem,
+		       "**Remediation Waits**\n\n- Function: %s\n- Correlation ID: %s\n\nIts host "
+		       "cannot be reached. The function is called as soon as that is back.\n",
+		       code(mem, i->plan->function), code(mem, i->correlation_id));
+}
+
 char *story_dead_letter(void *mem, const struct incident *i, const char *step, int tries,
 			const char *error)
 {

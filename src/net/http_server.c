@@ -476,7 +476,6 @@ static struct http_server *make(void *mem, const struct http_server_options *o,
 				http_handler_fn *handler, http_refused_fn *refused, void *arg)
 {
 	struct http_server *s = NEW(mem, struct http_server);
-	pthread_condattr_t attributes;
 
 	s->handler = handler;
 	s->refused = refused;
@@ -484,11 +483,8 @@ static struct http_server *make(void *mem, const struct http_server_options *o,
 	s->body_limit = o->body_limit_bytes;
 	s->request_timeout_ms = o->request_timeout_ms;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &attributes);
-	pthread_cond_init(&s->tick, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&s->changed);
+	clock_condition_init(&s->tick);
 	return s;
 }
 

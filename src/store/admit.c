@@ -1,7 +1,7 @@
 /*
  * What an event means, given what is known (docs/decisions/0003-episodes.md):
  *
- *   same (source, id)                  duplicate, nothing changes
+ *   same (source, key)                 duplicate, nothing changes
  *   firing, episode known              repeat of its incident
  *   firing, only its end was seen      a new incident that is over already
  *   firing, another episode of an
@@ -9,18 +9,36 @@
  *   firing, else                       a new incident
  *   resolved, incident still on        ends it, unless the event is of an older episode
  *   resolved, nothing known            remembered as the end of that episode
+ *
+ * An alert of a webhook has no id of its own: its episode is its identity, and no row of `event` is
+ * written for it.
  */
+#include "store/admit.h"
+
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
+#include "domain/order.h"
 #include "store/parts.h"
+#include "store/record.h"
 
-struct admitting {
-	struct write op;
-	struct admission *a;
+/* One event on its way into the database. */
+struct arrival {
+	struct applying *to;
+	const struct record_event *e;
+	int64_t received_ms;
+	int64_t letter; /* the dead letter that it replays; 0 = none */
+	const char *origin;
+	uint64_t number; /* of its record */
+	uint32_t member;
+	enum admit_outcome outcome;
+	int64_t incident; /* 0 = none */
 };
 
 struct known {
@@ -29,6 +47,48 @@ struct known {
 	int64_t resolved_ms;
 	int64_t state;
 };
+
+/* Repeats that are held back. */
+
+static struct repeats *held(struct applying *to, const char *fingerprint, int64_t starts_ms)
+{
+	for (size_t n = 0; n < to->held_count; n++)
+		if (to->held[n].starts_ms == starts_ms &&
+		    str_eq(to->held[n].fingerprint, fingerprint))
+			return &to->held[n];
+	return NULL;
+}
+
+enum status admit_flush(struct applying *to)
+{
+	for (size_t n = 0; n < to->held_count; n++) {
+		const struct repeats *r = &to->held[n];
+		if (r->count > 0)
+			TRY(database_run(
+				to->db,
+				"UPDATE incident SET fired_count = fired_count + ?, updated_ms = ?,"
+				" last_starts_ms = max(last_starts_ms, ?) WHERE id = ?",
+				"iiii", r->count, r->last_ms, r->starts_ms, r->incident));
+	}
+	to->held_count = 0;
+	return OK;
+}
+
+/* From now on firing events of this episode only count. */
+static enum status hold(const struct arrival *x, int64_t count)
+{
+	struct applying *to = x->to;
+
+	if (to->held_count == REPEATS_HELD)
+		TRY(admit_flush(to));
+	struct repeats *r = &to->held[to->held_count++];
+	*r = (struct repeats){.incident = x->incident,
+			      .starts_ms = x->e->starts_ms,
+			      .count = count,
+			      .last_ms = x->received_ms};
+	str_print(r->fingerprint, sizeof(r->fingerprint), "%s", x->e->fingerprint);
+	return OK;
+}
 
 static enum status read_known(struct database *db, sqlite3_stmt *row, struct known *out)
 {
@@ -68,17 +128,17 @@ struct episode {
 	int64_t ends_ms;
 };
 
-static enum status find_episode(struct database *db, const struct alert *a, struct episode *out)
+static enum status find_episode(const struct arrival *x, struct episode *out)
 {
 	sqlite3_stmt *row = NULL;
 	bool more;
 
 	*out = (struct episode){0};
 	TRY(database_select(
-		db, &row,
+		x->to->db, &row,
 		"SELECT incident, ends_ms FROM episode WHERE fingerprint = ? AND starts_ms = ?",
-		"si", a->fingerprint, a->starts_ms));
-	TRY(database_row(db, row, &more));
+		"si", x->e->fingerprint, x->e->starts_ms));
+	TRY(database_row(x->to->db, row, &more));
 	if (!more)
 		return OK;
 	*out = (struct episode){true, column_int(row, 0), column_int(row, 1)};
@@ -86,106 +146,116 @@ static enum status find_episode(struct database *db, const struct alert *a, stru
 	return OK;
 }
 
-static enum status put_episode(struct database *db, const struct alert *a, int64_t incident,
-			       int64_t ends_ms, int64_t now_ms)
+static enum status put_episode(const struct arrival *x, int64_t incident, int64_t ends_ms)
 {
-	return database_run(db,
+	return database_run(x->to->db,
 			    "INSERT INTO episode (fingerprint, starts_ms, incident, ends_ms, "
 			    "received_ms) VALUES (?, ?, ?, ?, ?)"
 			    " ON CONFLICT DO UPDATE SET incident = excluded.incident, ends_ms = "
 			    "max(ends_ms, excluded.ends_ms)",
-			    "siiii", a->fingerprint, a->starts_ms, incident, ends_ms, now_ms);
+			    "siiii", x->e->fingerprint, x->e->starts_ms, incident, ends_ms,
+			    x->received_ms);
 }
 
-static enum status insert_incident(void *mem, struct database *db, const struct event *e,
-				   int64_t previous, int64_t ends_ms, int64_t now_ms, int64_t *id)
+/* The same however often this record is applied. */
+static const char *uid_of(void *mem, const struct arrival *x)
 {
-	const struct alert *a = e->alert;
+	const char *seed = str_fmt(mem, "%s/%llu/%u", x->to->store_uid,
+				   (unsigned long long)x->number, x->member);
+
+	return str_ndup(mem, id_sha256(mem, seed, strlen(seed)), 32);
+}
+
+static enum status insert_incident(struct arrival *x, int64_t previous, int64_t ends_ms)
+{
+	SCOPE(mem);
+	const struct record_event *e = x->e;
 
 	TRY(database_run(
-		db,
+		x->to->db,
 		"INSERT INTO incident (uid, state, fingerprint, alertname, labels, annotations, "
 		"generator_url,"
 		" truncated_alerts, starts_ms, last_starts_ms, received_ms, resolved_ms, "
 		"resolved_by, updated_ms,"
 		" previous, correlation_id, event_id, event_source, trace_id, span_id, sampled)"
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"sisssssiiiiisiisssssi", id_random_hex(mem, 16), (int64_t)INCIDENT_OPEN,
-		a->fingerprint, a->name, json_text(mem, a->labels), json_text(mem, a->annotations),
-		a->generator_url, a->truncated_alerts, a->starts_ms, a->starts_ms, now_ms, ends_ms,
-		ends_ms != 0 ? "event" : "", now_ms, previous, e->correlation_id, e->id, e->source,
-		e->trace.trace_id, e->trace.span_id, (int64_t)e->trace.sampled));
-	*id = database_last_id(db);
+		"sisssssiiiiisiisssssi", uid_of(mem, x), (int64_t)INCIDENT_OPEN, e->fingerprint,
+		e->name, e->labels, e->annotations, e->generator_url, e->truncated_alerts,
+		e->starts_ms, e->starts_ms, x->received_ms, ends_ms, ends_ms != 0 ? "event" : "",
+		x->received_ms, previous, e->correlation_id, e->id, e->source, e->trace_id,
+		e->span_id, (int64_t)e->sampled));
+	x->incident = database_last_id(x->to->db);
 	return OK;
 }
 
-static enum status open_incident(struct database *db, struct writer *w, const struct event *e,
-				 int64_t previous, int64_t ends_ms, int64_t now_ms,
-				 struct admit_result *r)
+static enum status open_incident(struct arrival *x, int64_t previous, int64_t ends_ms)
 {
 	SCOPE(mem);
+	struct database *db = x->to->db;
 
-	TRY(insert_incident(mem, db, e, previous, ends_ms, now_ms, &r->incident));
-	TRY(put_episode(db, e->alert, r->incident, ends_ms, now_ms));
+	TRY(insert_incident(x, previous, ends_ms));
+	TRY(put_episode(x, x->incident, ends_ms));
 	TRY(database_run(
 		db, "INSERT INTO job (incident, step, attempt, due_ms) VALUES (?, 'open', 0, ?)",
-		"ii", r->incident, now_ms));
-	TRY(journal_add(db, r->incident, now_ms, "event", 0, "firing", 0,
-			str_fmt(mem, "%s from %s", e->id, e->source)));
-	writer_due(w, r->incident, LANE_FLOW, now_ms);
-	r->outcome = ADMIT_OPENED;
+		"ii", x->incident, x->received_ms));
+	TRY(journal_add(db, x->incident, x->received_ms, "event", 0, "firing", 0,
+			str_fmt(mem, "%s from %s", x->e->id, x->e->source)));
+	writer_due(x->to->writer, x->incident, LANE_FLOW, x->received_ms);
+	x->outcome = ADMIT_OPENED;
+	return hold(x, 0);
+}
+
+static enum status repeat(struct arrival *x, int64_t incident)
+{
+	x->outcome = ADMIT_REPEATED;
+	x->incident = incident;
 	return OK;
 }
 
-static enum status repeat(struct database *db, const struct alert *a, int64_t incident, bool fired,
-			  int64_t now_ms, struct admit_result *r)
+static enum status admit_firing(struct arrival *x)
 {
-	r->outcome = ADMIT_REPEATED;
-	r->incident = incident;
-	if (!fired)
-		return OK;
-	return database_run(db,
-			    "UPDATE incident SET fired_count = fired_count + 1, updated_ms = ?,"
-			    " last_starts_ms = max(last_starts_ms, ?) WHERE id = ?",
-			    "iii", now_ms, a->starts_ms, incident);
-}
-
-static enum status admit_firing(struct database *db, struct writer *w, const struct event *e,
-				int64_t now_ms, struct admit_result *r)
-{
-	const struct alert *a = e->alert;
 	struct episode episode;
 	struct known k;
+	struct repeats *r = held(x->to, x->e->fingerprint, x->e->starts_ms);
 
-	TRY(find_episode(db, a, &episode));
-	if (episode.known && episode.incident != 0)
-		return repeat(db, a, episode.incident, true, now_ms, r);
-	TRY(newest(db, a->fingerprint, &k));
+	if (r != NULL) {
+		r->count++;
+		r->last_ms = x->received_ms;
+		return repeat(x, r->incident);
+	}
+	TRY(find_episode(x, &episode));
+	if (episode.known && episode.incident != 0) {
+		TRY(repeat(x, episode.incident));
+		return hold(x, 1);
+	}
+	TRY(admit_flush(
+		x->to)); /* another episode of a held incident may have moved its last_starts_ms */
+	TRY(newest(x->to->db, x->e->fingerprint, &k));
 	if (episode.known)
-		return open_incident(db, w, e, k.incident, episode.ends_ms, now_ms, r);
+		return open_incident(x, k.incident, episode.ends_ms);
 	if (!is_on(&k))
-		return open_incident(db, w, e, k.incident, 0, now_ms, r);
-	TRY(put_episode(db, a, k.incident, 0, now_ms));
-	return repeat(db, a, k.incident, true, now_ms, r);
+		return open_incident(x, k.incident, 0);
+	TRY(put_episode(x, k.incident, 0));
+	TRY(repeat(x, k.incident));
+	return hold(x, 1);
 }
 
-static enum status resolve(struct database *db, struct writer *w, const struct event *e,
-			   int64_t incident, int64_t now_ms, struct admit_result *r)
+static enum status resolve(struct arrival *x, int64_t incident, int64_t ends_ms)
 {
-	int64_t ends = e->alert->ends_ms != 0 ? e->alert->ends_ms : now_ms;
+	struct database *db = x->to->db;
 
 	TRY(database_run(
 		db,
 		"UPDATE incident SET resolved_ms = ?, resolved_by = 'event', signals = signals + 1,"
 		" updated_ms = ? WHERE id = ?",
-		"iii", ends, now_ms, incident));
+		"iii", ends_ms, x->received_ms, incident));
 	TRY(database_run(db, "UPDATE job SET due_ms = min(due_ms, ?) WHERE incident = ?", "ii",
-			 now_ms, incident));
+			 x->received_ms, incident));
 	if (database_changes(db) > 0)
-		writer_due(w, incident, LANE_FLOW, now_ms);
-	TRY(journal_add(db, incident, now_ms, "event", 0, "resolved", 0, e->id));
-	r->incident = incident;
-	r->outcome = ADMIT_RESOLVED;
+		writer_due(x->to->writer, incident, LANE_FLOW, x->received_ms);
+	TRY(journal_add(db, incident, x->received_ms, "event", 0, "resolved", 0, x->e->id));
+	x->incident = incident;
+	x->outcome = ADMIT_RESOLVED;
 	return OK;
 }
 
@@ -200,172 +270,313 @@ static enum status find_incident(struct database *db, int64_t id, struct known *
 	return read_known(db, row, out);
 }
 
-static enum status admit_resolved(struct database *db, struct writer *w, const struct event *e,
-				  int64_t now_ms, struct admit_result *r)
+static enum status admit_resolved(struct arrival *x)
 {
-	const struct alert *a = e->alert;
+	struct database *db = x->to->db;
 	struct episode episode;
 	struct known k;
-	int64_t ends = a->ends_ms != 0 ? a->ends_ms : now_ms;
+	int64_t ends = x->e->ends_ms != 0 ? x->e->ends_ms : x->received_ms;
 
-	TRY(find_episode(db, a, &episode));
+	TRY(admit_flush(x->to));
+	TRY(find_episode(x, &episode));
 	if (episode.known && episode.incident != 0)
 		TRY(find_incident(db, episode.incident, &k));
 	else
-		TRY(newest(db, a->fingerprint, &k));
-	bool ends_it = is_on(&k) && a->starts_ms >= k.last_starts_ms;
+		TRY(newest(db, x->e->fingerprint, &k));
+	bool ends_it = is_on(&k) && x->e->starts_ms >= k.last_starts_ms;
 	bool belongs = ends_it || episode.incident != 0;
-	TRY(put_episode(db, a, belongs ? k.incident : 0, ends, now_ms));
+	TRY(put_episode(x, belongs ? k.incident : 0, ends));
 	if (ends_it)
-		return resolve(db, w, e, k.incident, now_ms, r);
+		return resolve(x, k.incident, ends);
 	if (belongs)
-		return repeat(db, a, k.incident, false, now_ms, r);
-	r->outcome = ADMIT_ORPHAN;
+		return repeat(x, k.incident);
+	x->outcome = ADMIT_ORPHAN;
+	metric_add(M_ORPHAN_RESOLVED, 1);
 	return OK;
 }
 
-static enum status find_duplicate(void *mem, struct database *db, const struct event *e,
-				  struct admit_result *r, bool *found)
+/* Keys and lanes. */
+
+static enum status find_duplicate(struct arrival *x)
 {
 	sqlite3_stmt *row = NULL;
+	bool found;
 
-	TRY(database_select(
-		db, &row, "SELECT incident, correlation_id FROM event WHERE source = ? AND id = ?",
-		"ss", e->source, e->id));
-	TRY(database_row(db, row, found));
-	if (!*found)
+	TRY(database_select(x->to->db, &row,
+			    "SELECT incident FROM event WHERE source = ? AND id = ?", "ss",
+			    x->e->source, x->e->key));
+	TRY(database_row(x->to->db, row, &found));
+	if (!found)
 		return OK;
-	r->outcome = ADMIT_DUPLICATE;
-	r->incident = column_int(row, 0);
-	r->correlation_id = column_text(mem, row, 1);
+	x->outcome = ADMIT_DUPLICATE;
+	x->incident = column_int(row, 0);
 	database_end(row);
 	return OK;
 }
 
-static enum status admit_event(void *mem, struct database *db, struct writer *w,
-			       const struct event *e, int64_t now_ms, struct admit_result *r)
+static enum status put_key(const struct arrival *x)
 {
-	bool duplicate = false;
+	const struct record_event *e = x->e;
 
-	TRY(find_duplicate(mem, db, e, r, &duplicate));
-	if (duplicate)
-		return OK;
-	if (e->alert->state == ALERT_FIRING)
-		TRY(admit_firing(db, w, e, now_ms, r));
-	else
-		TRY(admit_resolved(db, w, e, now_ms, r));
-	r->correlation_id = e->correlation_id;
-	return database_run(db,
+	return database_run(x->to->db,
 			    "INSERT INTO event (source, id, incident, received_ms, correlation_id, "
-			    "outcome) VALUES (?, ?, ?, ?, ?, ?)",
-			    "ssiisi", e->source, e->id, r->incident, now_ms, e->correlation_id,
-			    (int64_t)r->outcome);
+			    "outcome, event_id, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			    "ssiisisi", e->source, e->key, x->incident, x->received_ms,
+			    e->correlation_id, (int64_t)x->outcome,
+			    str_eq(e->id, e->key) ? "" : e->id, x->to->epoch);
 }
 
-static enum status bury_member(struct database *db, const struct admission *a,
-			       const struct event_member *m, struct admit_result *r)
+static const char *lane_of(const struct record_event *e)
 {
+	return str_empty(e->partition_key) ? e->fingerprint : e->partition_key;
+}
+
+struct lane_state {
+	int64_t sequence; /* the newest; -1 = none */
+	int64_t seen_ms;  /* when its newest event came; 0 = never */
+};
+
+static enum status read_lane(const struct arrival *x, struct lane_state *out)
+{
+	sqlite3_stmt *row = NULL;
+	bool more;
+
+	*out = (struct lane_state){.sequence = -1};
+	TRY(database_select(x->to->db, &row,
+			    "SELECT sequence, seen_ms FROM lane WHERE source = ? AND key = ?", "ss",
+			    x->e->source, lane_of(x->e)));
+	TRY(database_row(x->to->db, row, &more));
+	if (!more)
+		return OK;
+	*out = (struct lane_state){column_int(row, 0), column_int(row, 1)};
+	database_end(row);
+	return OK;
+}
+
+static enum status put_lane(const struct arrival *x, int64_t sequence)
+{
+	return database_run(x->to->db,
+			    "INSERT INTO lane (source, key, sequence, seen_ms) VALUES (?, ?, ?, ?)"
+			    " ON CONFLICT DO UPDATE SET sequence = max(sequence, "
+			    "excluded.sequence),"
+			    " seen_ms = max(seen_ms, excluded.seen_ms)",
+			    "ssii", x->e->source, lane_of(x->e), sequence, x->received_ms);
+}
+
+/* Order is the order of admission; a sequence only tells what was missed or came late (SRE-011.1),
+ * and the event takes effect all the same: what it means depends on its episode, not on when it
+ * came. */
+static enum status follow_lane(const struct arrival *x, enum order_policy policy)
+{
+	struct lane_state lane;
+	long long sequence = -1;
+
+	bool numbered = !str_empty(x->e->sequence) &&
+			str_to_int(x->e->sequence, 0, INT64_MAX, &sequence) == OK;
+	if (!numbered && policy != ORDER_SKIP)
+		return OK;
+	TRY(read_lane(x, &lane));
+	if (numbered && lane.sequence >= 0 && sequence <= lane.sequence)
+		metric_add(M_ORDER_VIOLATIONS, 1);
+	else if (numbered && lane.sequence >= 0)
+		metric_add(M_SEQUENCE_GAPS, (double)(sequence - lane.sequence - 1));
+	return put_lane(x, sequence);
+}
+
+/* Later events of the key than the dead letter that this replays. */
+static enum status is_stale(const struct arrival *x, bool *stale)
+{
+	struct lane_state lane;
+	int64_t since = 0;
+
+	TRY(database_number(x->to->db, &since,
+			    "SELECT coalesce(max(received_ms), 0) FROM dead_letter WHERE id = ?",
+			    "i", x->letter));
+	TRY(read_lane(x, &lane));
+	*stale = lane.seen_ms > since;
+	return OK;
+}
+
+static enum status is_blocked(const struct arrival *x, bool *blocked)
+{
+	int64_t found = 0;
+
+	TRY(database_number(x->to->db, &found,
+			    "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE event_source = ?1 AND "
+			    "partition_key = ?2"
+			    " AND state <> 'resolved' AND (?3 = 0 OR id < ?3))",
+			    "ssi", x->e->source, lane_of(x->e), x->letter));
+	*blocked = found != 0;
+	return OK;
+}
+
+/* The event as it could have come, to be decoded again by a replay. */
+static char *structured(void *mem, const struct record_event *e)
+{
+	json_t *labels = NULL;
+	json_t *notes = NULL;
+
+	if (json_parse(mem, e->labels, strlen(e->labels), &labels) != OK ||
+	    json_parse(mem, e->annotations, strlen(e->annotations), &notes) != OK)
+		return NULL;
+	json_t *data = json_pack("{s:s, s:O, s:O, s:s, s:s}", "status", alert_state_name(e->state),
+				 "labels", labels, "annotations", notes, "startsAt",
+				 clock_format(mem, e->starts_ms), "generatorURL", e->generator_url);
+	mem_check(data);
+	if (e->ends_ms != 0)
+		json_object_set_new(data, "endsAt", json_string(clock_format(mem, e->ends_ms)));
+	json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "specversion", "1.0",
+				  "id", e->id, "source", e->source, "type", e->type,
+				  "correlationid", e->correlation_id, "idempotencykey", e->key,
+				  "partitionkey", lane_of(e), "data", data);
+	mem_check(event);
+	if (!str_empty(e->subject))
+		json_object_set_new(event, "subject", json_string(e->subject));
+	if (!str_empty(e->sequence))
+		json_object_set_new(event, "sequence", json_string(e->sequence));
+	return json_text(mem, mem_own(mem, event));
+}
+
+/* A replay that is still blocked stays the letter that it is. */
+static enum status hold_back(struct arrival *x)
+{
+	SCOPE(mem);
+	const struct record_event *e = x->e;
+	int64_t id;
 	const struct dead_letter d = {
-		.event_id = m->id,
-		.event_type = m->type,
-		.event_source = m->source,
+		.event_id = e->id,
+		.event_type = e->type,
+		.event_source = e->source,
+		.subject = e->subject,
+		.correlation_id = e->correlation_id,
+		.reason = "an earlier event of its partition key waits in the dead letters",
+		.category = "order",
+		.stage = "intake",
+		.attempts = 1,
+		.origin = x->origin,
+		.received_ms = x->received_ms,
+		.failed_ms = x->received_ms,
+		.body = structured(mem, e),
+		.partition_key = lane_of(e),
+	};
+
+	x->outcome = ADMIT_HELD;
+	return x->letter != 0 ? OK : letter_add(x->to->db, &d, &id);
+}
+
+static enum status heed_order(struct arrival *x, enum order_policy policy)
+{
+	bool stale = false;
+	bool blocked = false;
+
+	if (policy == ORDER_SKIP && x->letter != 0)
+		TRY(is_stale(x, &stale));
+	if (policy == ORDER_BLOCK)
+		TRY(is_blocked(x, &blocked));
+	if (stale)
+		x->outcome = ADMIT_STALE;
+	return blocked ? hold_back(x) : OK;
+}
+
+static enum status admit_event(struct arrival *x)
+{
+	enum order_policy policy = order_policy_of(x->to->order_rules, x->e->type);
+
+	x->outcome = ADMIT_ACCEPTED;
+	if (x->e->keyed)
+		TRY(find_duplicate(x));
+	if (x->outcome == ADMIT_DUPLICATE)
+		return OK;
+	TRY(heed_order(x, policy));
+	if (x->outcome == ADMIT_HELD)
+		return OK;
+	TRY(follow_lane(x, policy));
+	if (x->outcome == ADMIT_ACCEPTED)
+		TRY(x->e->state == ALERT_FIRING ? admit_firing(x) : admit_resolved(x));
+	return x->e->keyed ? put_key(x) : OK;
+}
+
+/* Refusals. */
+
+static enum status bury_member(struct applying *to, const struct record *r,
+			       const struct record_refusal *refusal)
+{
+	SCOPE(mem);
+	json_t *report = NULL;
+	int64_t id;
+
+	if (!str_empty(refusal->report))
+		TRY(json_parse(mem, refusal->report, strlen(refusal->report), &report));
+	const struct dead_letter d = {
+		.event_id = refusal->id,
+		.event_type = refusal->type,
+		.event_source = refusal->source,
 		.subject = "",
-		.correlation_id = m->id,
-		.reason = m->error,
-		.category = m->category,
+		.correlation_id = refusal->id,
+		.reason = refusal->error,
+		.category = refusal->category,
 		.permanent = true,
 		.stage = "intake",
 		.attempts = 1,
-		.origin = a->origin,
-		.received_ms = a->received_ms,
-		.failed_ms = a->received_ms,
-		.body = m->raw,
+		.origin = r->origin,
+		.received_ms = r->received_ms,
+		.failed_ms = r->received_ms,
+		.body = refusal->body,
+		.partition_key = refusal->partition_key,
+		.schema = report,
 	};
-
-	r->outcome = ADMIT_REJECTED;
-	return letter_add(db, &d, &r->dead_letter);
+	return letter_add(to->db, &d, &id);
 }
 
-static enum status run(struct write *op, struct writer *w, struct database *db)
+enum status admit_record(struct applying *to, uint64_t number, const unsigned char *payload,
+			 size_t bytes)
 {
-	struct admission *a = ((struct admitting *)op)->a;
+	SCOPE(mem);
+	struct record r;
+	struct record_event event;
+	struct record_refusal refusal;
+	bool refused;
 
-	for (size_t n = 0; n < a->set->count; n++) {
-		const struct event_member *m = &a->set->members[n];
-		a->results[n] = (struct admit_result){0};
-		if (m->event == NULL)
-			TRY(bury_member(db, a, m, &a->results[n]));
-		else
-			TRY(admit_event(a->results, db, w, m->event, a->received_ms,
-					&a->results[n]));
+	TRY(record_begin(payload, bytes, &r));
+	for (uint32_t n = 0; n < r.count; n++) {
+		TRY(record_next(mem, &r, to->seal, &event, &refusal, &refused));
+		struct arrival x = {.to = to,
+				    .e = &event,
+				    .received_ms = r.received_ms,
+				    .letter = r.letter,
+				    .origin = r.origin,
+				    .number = number,
+				    .member = n};
+		TRY(refused ? bury_member(to, &r, &refusal) : admit_event(&x));
 	}
 	return OK;
 }
 
-static void settled(struct write *op, enum status s, const char *message)
+enum status admit_bury(struct applying *to, uint64_t number, const unsigned char *payload,
+		       size_t bytes)
 {
-	struct admission *a = ((struct admitting *)op)->a;
+	SCOPE(mem);
+	struct record r;
+	int64_t id;
+	bool ours = record_begin(payload, bytes, &r) == OK;
+	const struct dead_letter d = {
+		.event_id = "",
+		.event_type = "",
+		.event_source = "",
+		.subject = "",
+		.correlation_id = "",
+		.reason = str_fmt(mem, "record %llu of the intake log cannot be applied",
+				  (unsigned long long)number),
+		.category = "partial_processing",
+		.permanent = true,
+		.stage = "intake",
+		.attempts = 2,
+		.origin = ours ? r.origin : "agent",
+		.received_ms = ours ? r.received_ms : 0,
+		.failed_ms = ours ? r.received_ms : 0,
+		.body = (const char *)payload,
+		.body_bytes = bytes,
+	};
 
-	a->status = s;
-	a->message = message;
-	a->done(a);
-	talloc_free(op);
-}
-
-static size_t size_of(const struct event_set *set)
-{
-	/* what an event weighs in memory, roughly; the bodies are bounded one by one already */
-	return set->count * 4096;
-}
-
-enum status store_admit(struct store *s, struct admission *a)
-{
-	struct admitting *op = NEW(NULL, struct admitting);
-
-	op->op = (struct write){.run = run, .settled = settled, .bytes = size_of(a->set)};
-	op->a = a;
-	enum status status = writer_submit(s->writer, &op->op);
-	if (status != OK)
-		talloc_free(op);
-	return status;
-}
-
-enum status store_event(void *mem, struct store *s, const char *source, const char *id,
-			json_t **out)
-{
-	static const char *const OUTCOMES[] = {"opened", "repeated",  "resolved",
-					       "orphan", "duplicate", "rejected"};
-	struct database *db = NULL;
-	sqlite3_stmt *row = NULL;
-	bool more = false;
-
-	TRY(reader_take(s, &db));
-	enum status status =
-		database_select(db, &row,
-				"SELECT e.incident, e.received_ms, e.correlation_id, e.outcome, "
-				"coalesce(i.state, -1)"
-				" FROM event e LEFT JOIN incident i ON i.id = e.incident"
-				" WHERE e.source = ? AND e.id = ?",
-				"ss", source, id);
-	if (status == OK)
-		status = database_row(db, row, &more);
-	if (status == OK && !more)
-		status = failure(E_NOTFOUND, "no such event");
-	if (status == OK) {
-		*out = mem_own(mem, json_pack("{s:s, s:s, s:s, s:I, s:s}", "event_id", id,
-					      "event_source", source, "correlation_id",
-					      column_text(mem, row, 2), "received_ms",
-					      (json_int_t)column_int(row, 1), "outcome",
-					      OUTCOMES[column_int(row, 3) % 6]));
-		if (column_int(row, 4) >= 0) {
-			json_object_set_new(*out, "incident",
-					    json_string(incident_name(mem, column_int(row, 0))));
-			json_object_set_new(*out, "state",
-					    json_string(incident_state_name(
-						    (enum incident_state)column_int(row, 4))));
-		}
-		database_end(row);
-	}
-	reader_give(s, db);
-	return status;
+	return letter_add(to->db, &d, &id);
 }

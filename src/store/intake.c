@@ -18,6 +18,7 @@ enum {
 	FEED_RECORDS = 1024,
 	FEED_BYTES = 1024 * 1024,
 	LOAD_SLICE = 20000,
+	LOOK_MS = 1000,	   /* between looks at a disk that did not take what was written */
 	KEYS_ROOM = 262144 /* the least that the filter is made for */
 };
 
@@ -34,6 +35,8 @@ struct intake {
 	struct admission *first, **last;
 	size_t count, bytes;
 	bool stopping;
+	enum status health; /* of the last group, or of the last look at the disk */
+	char health_message[256];
 	_Atomic uint64_t applied; /* committed: readers see it */
 	/* this thread's own */
 	struct keys *keys;
@@ -58,7 +61,12 @@ static bool waiting(void *arg)
 static enum status feed(void *arg, struct writer *w, struct database *db)
 {
 	struct intake *in = arg;
-	struct applying a = {.db = db, .writer = w, .store_uid = in->uid, .seal = in->options.seal};
+	struct applying a = {.db = db,
+			     .writer = w,
+			     .store_uid = in->uid,
+			     .seal = in->options.seal,
+			     .order_rules = in->options.order_rules,
+			     .epoch = in->epoch};
 	const unsigned char *payload;
 	size_t bytes, total = 0;
 	uint64_t number;
@@ -78,7 +86,8 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 	return database_run(db, "UPDATE intake SET applied = ?", "i", (int64_t)in->reached);
 }
 
-/* A failure of one record must not hold up all others for ever; one of the disk holds up everything. */
+/* A failure of one record must not hold up all others for ever; one of the disk holds up
+ * everything. */
 static void settled(void *arg, enum status s, bool synced)
 {
 	struct intake *in = arg;
@@ -169,17 +178,19 @@ static enum status ask_database(struct intake *in, void *mem, const struct event
 	return OK;
 }
 
-static enum status look_up(struct intake *in, void *mem, const struct event *e,
+/* What a dead letter is replayed for may have come before and taken no effect: memory knows it and
+ * only the database is right. */
+static enum status look_up(struct intake *in, const struct admission *a, const struct event *e,
 			   struct admit_result *r, bool *known)
 {
 	struct key_hash h = keys_hash(in->keys, e->source, e->key);
 	enum key_answer answer = keys_find(in->keys, h);
 
 	metric_add(M_IDEMPOTENCY_CACHE, 1, answer == KEY_UNSURE ? "miss" : "hit");
-	*known = answer == KEY_KNOWN;
+	*known = answer == KEY_KNOWN && a->letter == 0;
 	if (answer != KEY_NEW) {
 		bool stored = false;
-		TRY(ask_database(in, mem, e, &stored, &r->correlation_id));
+		TRY(ask_database(in, a->results, e, &stored, &r->correlation_id));
 		*known |= stored;
 	}
 	if (!*known)
@@ -197,7 +208,7 @@ static enum status look(struct intake *in, struct admission *a, bool *fresh)
 		bool known = false;
 		*r = (struct admit_result){.outcome = e == NULL ? ADMIT_REJECTED : ADMIT_ACCEPTED};
 		if (e != NULL && a->set->mode != EVENT_WEBHOOK)
-			TRY(look_up(in, a->results, e, r, &known));
+			TRY(look_up(in, a, e, r, &known));
 		if (known)
 			r->outcome = ADMIT_DUPLICATE;
 		*fresh |= !known;
@@ -215,29 +226,54 @@ static void refuse(struct admission *a, enum status s)
 
 static void enter(struct intake *in, struct admission *a)
 {
-	bool fresh;
+	bool fresh = false;
 
 	a->status = OK;
-	enum status s = writer_health(in->writer);
-	if (s == OK)
-		s = look(in, a, &fresh);
+	enum status s = look(in, a, &fresh);
 	if (s != OK)
 		refuse(a, s);
 	else if (fresh)
 		ledger_append(in->ledger, a->record, a->record_bytes);
 }
 
+static void note_health(struct intake *in, enum status s)
+{
+	pthread_mutex_lock(&in->lock);
+	in->health = s;
+	if (s != OK)
+		str_print(in->health_message, sizeof(in->health_message), "%s", status_message());
+	pthread_mutex_unlock(&in->lock);
+}
+
+enum status intake_health(struct intake *in)
+{
+	pthread_mutex_lock(&in->lock);
+	enum status s = in->health == OK ? OK : failure(in->health, "%s", in->health_message);
+	pthread_mutex_unlock(&in->lock);
+	return s;
+}
+
+/* A database that cannot be written to would never catch up: then nothing is accepted either. */
+static enum status write_group(struct intake *in, struct admission *group)
+{
+	TRY(writer_health(in->writer));
+	int64_t began = clock_monotonic();
+	for (struct admission *a = group; a != NULL; a = a->next)
+		enter(in, a);
+	metric_observe(M_IDEMPOTENCY_CHECK, (double)(clock_monotonic() - began) / 1000.0);
+	return ledger_sync(in->ledger);
+}
+
 static void commit(struct intake *in, struct admission *group)
 {
 	int64_t began = clock_monotonic();
+	enum status s = write_group(in, group);
 
-	for (struct admission *a = group; a != NULL; a = a->next)
-		enter(in, a);
-	enum status s = ledger_sync(in->ledger);
 	if (s == OK)
 		keys_keep(in->keys, ledger_durable(in->ledger));
 	else
 		keys_drop(in->keys);
+	note_health(in, s);
 	for (struct admission *a = group; s != OK && a != NULL; a = a->next)
 		if (a->status == OK)
 			refuse(a, s);
@@ -254,11 +290,28 @@ static void answer(struct admission *group)
 	}
 }
 
+/* Nobody may come to a store that says it is not well: it finds out by itself when it is again. */
+static void wait_for_requests(struct intake *in)
+{
+	struct timespec until = clock_deadline(LOOK_MS);
+
+	if (in->health == OK)
+		pthread_cond_wait(&in->more, &in->lock);
+	else
+		pthread_cond_timedwait(&in->more, &in->lock, &until);
+}
+
+static void tend_health(struct intake *in)
+{
+	if (intake_health(in) != OK)
+		note_health(in, ledger_mend(in->ledger));
+}
+
 static struct admission *take(struct intake *in, bool *going)
 {
 	pthread_mutex_lock(&in->lock);
-	while (in->first == NULL && !in->stopping && !in->loading)
-		pthread_cond_wait(&in->more, &in->lock);
+	if (in->first == NULL && !in->stopping && !in->loading)
+		wait_for_requests(in);
 	struct admission *group = in->first;
 	in->first = NULL;
 	in->last = &in->first;
@@ -284,7 +337,9 @@ static void *serve(void *arg)
 
 	while (going) {
 		struct admission *group = take(in, &going);
-		if (group != NULL) {
+		if (group == NULL) {
+			tend_health(in);
+		} else {
 			commit(in, group);
 			metric_observe(M_INTAKE_GROUP, (double)length_of(group));
 			writer_crash_point();
@@ -298,8 +353,7 @@ static void *serve(void *arg)
 
 enum status intake_admit(struct intake *in, struct admission *a)
 {
-	TRY(record_encode(a->results, a->set, a->origin, a->received_ms, in->options.seal,
-			  &a->record, &a->record_bytes));
+	TRY(record_encode(a->results, a, in->options.seal, &a->record, &a->record_bytes));
 	if (ledger_backlog(in->ledger) > in->options.backlog_limit)
 		return failure_after(1000, E_RATE, "too many events wait to be applied");
 	a->next = NULL;
@@ -334,10 +388,10 @@ void intake_catch_up(struct intake *in, int64_t timeout_ms)
 	pthread_mutex_unlock(&in->lock);
 }
 
-struct intake_state intake_state(struct intake *in)
+struct store_intake intake_state(struct intake *in)
 {
-	struct intake_state s = {
-		.durable = ledger_durable(in->ledger),
+	struct store_intake s = {
+		.accepted = ledger_durable(in->ledger),
 		.applied = atomic_load(&in->applied),
 		.backlog_bytes = ledger_backlog(in->ledger),
 		.epoch = in->epoch,
@@ -381,8 +435,8 @@ enum status intake_open(void *mem, const struct intake_options *o, struct databa
 	in->last = &in->first;
 	in->keys = keys_new(in);
 	pthread_mutex_init(&in->lock, NULL);
-	pthread_cond_init(&in->more, NULL);
-	pthread_cond_init(&in->progress, NULL);
+	clock_condition_init(&in->more);
+	clock_condition_init(&in->progress);
 	talloc_set_destructor(in, drop);
 	TRY(read_position(in, db));
 	TRY(ledger_open(in, o->dir, atomic_load(&in->applied), (uint32_t)in->epoch, &in->ledger));

@@ -19,6 +19,7 @@ struct intake_options {
 	const char *dir, *database; /* paths */
 	size_t limit, limit_bytes;  /* of requests that wait */
 	uint64_t backlog_limit;     /* bytes of the log that are not applied */
+	const char *const *order_rules; /* of order.h */
 	const struct seal *seal;    /* what was refused is sealed in the log; NULL = in the clear */
 };
 
@@ -37,11 +38,6 @@ NODISCARD enum status intake_admit(struct intake *in, struct admission *a);
 /* Waits until everything that was answered by now can be read, at most so long. */
 void intake_catch_up(struct intake *in, int64_t timeout_ms);
 
-struct intake_state {
-	uint64_t durable, applied; /* records */
-	uint64_t backlog_bytes;
-	uint64_t lost;             /* accepted records that are damaged on disk */
-	const char *damage;        /* where they were kept */
-	int64_t epoch;             /* of this opening: the fencing token of everything it writes */
-};
-struct intake_state intake_state(struct intake *in);
+struct store_intake intake_state(struct intake *in);
+/* OK while the last group could be made durable; else why not. */
+NODISCARD enum status intake_health(struct intake *in);

@@ -35,7 +35,8 @@ struct header {
 	uint64_t checksum;
 };
 
-/* A file, named after its first record. A record is in the last segment that does not begin behind it. */
+/* A file, named after its first record. A record is in the last segment that does not begin behind
+ * it. */
 struct segment {
 	uint64_t first, size;
 	bool unsure; /* holds what must not be taken for a record of a later use */
@@ -44,7 +45,7 @@ struct segment {
 /* A sequential reader of segments. */
 struct cursor {
 	int fd;
-	uint64_t first;	 /* of the open segment; 0 = none is open */
+	uint64_t first; /* of the open segment; 0 = none is open */
 	uint64_t size;
 	uint64_t at;	 /* offset of the next record */
 	uint64_t number; /* its number */
@@ -106,7 +107,8 @@ static uint64_t checksum_of(const struct header *h, const unsigned char *payload
 
 /* The list. */
 
-/* At the end, in place of one that begins with the same record: then what that held did not count. */
+/* At the end, in place of one that begins with the same record: then what that held did not count.
+ */
 static void add_segment(struct ledger *l, uint64_t first, uint64_t size)
 {
 	pthread_mutex_lock(&l->lock);
@@ -219,10 +221,12 @@ static enum status advance(struct ledger *l, struct cursor *c, const unsigned ch
 
 	if (s.first == 0)
 		return failure(E_NOTFOUND, "no such record");
-	if (c->first != s.first) {
+	if (c->first != s.first)
 		TRY(open_segment(l, c, &s));
-		c->at = 0;
-	}
+	enum status status = step(c, payload, bytes);
+	if (status != E_NOTFOUND || c->window_bytes == 0)
+		return status;
+	c->window_bytes = 0; /* it was read before this record was written */
 	return step(c, payload, bytes);
 }
 
@@ -250,8 +254,8 @@ static void keep_damaged(struct ledger *l, uint64_t first)
 
 	name_of(name, first);
 	str_print(kept, sizeof(kept), "%s.damaged", name);
-	linkat(l->dir_fd, name, l->dir_fd, kept, 0);
-	str_print(l->damage, sizeof(l->damage), "%s", kept);
+	bool done = linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST;
+	str_print(l->damage, sizeof(l->damage), "%s", done ? kept : name);
 	for (size_t n = 0; n < l->count; n++)
 		l->segments[n].unsure |= l->segments[n].first == first;
 }
@@ -283,8 +287,7 @@ enum status ledger_read(struct ledger *l, uint64_t *number, const unsigned char 
 	if (*number > atomic_load(&l->durable))
 		return failure(E_NOTFOUND, "no more records");
 	enum status s;
-	while ((s = advance(l, &l->reader, payload, bytes)) == E_NOTFOUND &&
-	       resume(l, &l->reader))
+	while ((s = advance(l, &l->reader, payload, bytes)) == E_NOTFOUND && resume(l, &l->reader))
 		*number = l->reader.number;
 	pthread_mutex_lock(&l->lock);
 	l->read_first = l->reader.first;
@@ -430,6 +433,11 @@ enum status ledger_sync(struct ledger *l)
 	return s;
 }
 
+enum status ledger_mend(struct ledger *l)
+{
+	return l->fd >= 0 && !l->broken ? OK : roll(l, l->next, 0);
+}
+
 uint64_t ledger_durable(const struct ledger *l)
 {
 	return atomic_load(&l->durable);
@@ -454,8 +462,8 @@ static void retire(struct ledger *l, const struct segment *s)
 	char name[NAME_BYTES];
 
 	name_of(name, s->first);
-	bool useful = s->size == SEGMENT_BYTES && !s->unsure &&
-		      faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
+	bool useful =
+		s->size == SEGMENT_BYTES && !s->unsure && faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
 	if (!useful || renameat(l->dir_fd, name, l->dir_fd, SPARE) != 0)
 		unlinkat(l->dir_fd, name, 0);
 }
@@ -470,8 +478,7 @@ void ledger_forget(struct ledger *l, uint64_t number)
 			    l->segments[0].first != l->reader.first;
 		gone = over ? l->segments[0] : (struct segment){0};
 		if (over)
-			memmove(l->segments, l->segments + 1,
-				--l->count * sizeof(l->segments[0]));
+			memmove(l->segments, l->segments + 1, --l->count * sizeof(l->segments[0]));
 		pthread_mutex_unlock(&l->lock);
 		if (gone.first != 0)
 			retire(l, &gone);
@@ -539,6 +546,24 @@ static enum status scan(struct ledger *l, uint64_t applied)
 	return OK;
 }
 
+/* What a killed process had written and not synced is about to be believed: a power cut must not
+ * take it back. */
+static enum status sync_segments(struct ledger *l)
+{
+	char name[NAME_BYTES];
+	enum status s = OK;
+
+	for (size_t n = 0; s == OK && n < l->count; n++) {
+		name_of(name, l->segments[n].first);
+		int fd = openat(l->dir_fd, name, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || fdatasync(fd) != 0)
+			s = trouble("cannot sync");
+		if (fd >= 0)
+			close(fd);
+	}
+	return s;
+}
+
 static int drop(struct ledger *l)
 {
 	if (l->fd >= 0)
@@ -565,6 +590,7 @@ enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t e
 		return trouble("cannot open");
 	TRY(list_segments(l));
 	ledger_forget(l, applied);
+	TRY(sync_segments(l));
 	TRY(scan(l, applied));
 	atomic_store(&l->durable, l->next - 1);
 	ledger_seek(l, applied);

@@ -35,6 +35,9 @@ uint64_t ledger_append(struct ledger *l, const void *payload, size_t bytes);
  * are given again. E_TRANSIENT: disk full, read-only, broken; the message says which. */
 NODISCARD enum status ledger_sync(struct ledger *l);
 
+/* After a failure: whether a group could be written now. OK at once when nothing failed. */
+NODISCARD enum status ledger_mend(struct ledger *l);
+
 /* The last record that is on disk. */
 uint64_t ledger_durable(const struct ledger *l);
 

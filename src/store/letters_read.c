@@ -71,8 +71,8 @@ json_t *letter_view(void *mem, const struct store *s, sqlite3_stmt *row)
 /* ",parse," for poison_message: the kinds whose category or name is asked for. */
 static const char *kinds_of(void *mem, const char *category)
 {
-	static const char *const KINDS[] = {"parse",  "envelope", "type", "data",
-					    "schema", "oversize", "step", "ticket"};
+	static const char *const KINDS[] = {"parse",	"envelope", "type",   "data",  "schema",
+					    "oversize", "step",	    "ticket", "outbox"};
 
 	if (str_empty(category))
 		return "";

@@ -27,10 +27,12 @@ struct store {
 	_Atomic int64_t letter_changes; /* grows whenever letters may have left their group */
 	struct letter_watch letter_watch;
 	int lock_fd;
+	struct intake *intake;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];
 	int reader_count;
+	atomic_bool full;
 };
 
 /* A read-only connection for one query or a few; give it back. */

@@ -94,7 +94,17 @@ static const char VERSION_1[] =
 	"CREATE INDEX dead_letter_by_time ON dead_letter(failed_ms);";
 
 /* event schemas that were added at run time */
-static const char VERSION_2[] = "";
+static const char VERSION_2[] =
+	/* in the order of the ids: the newest stands last */
+	"CREATE TABLE event_schema ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, version TEXT NOT NULL,"
+	" document TEXT NOT NULL, added_by TEXT NOT NULL, added_ms INTEGER NOT NULL,"
+	" UNIQUE (type, version)) STRICT;"
+	/* what came of each version, those that are unknown as one */
+	"CREATE TABLE event_schema_usage ("
+	" type TEXT NOT NULL, version TEXT NOT NULL, received INTEGER NOT NULL, errors INTEGER NOT "
+	"NULL,"
+	" last_seen_ms INTEGER NOT NULL, PRIMARY KEY (type, version)) STRICT, WITHOUT ROWID;";
 
 /* dead letters: sealed originals, groups, replays, archive */
 static const char VERSION_3[] =
@@ -158,15 +168,29 @@ static const char VERSION_4[] =
 	/* event.id is the idempotency key; event_id the event's own id where that differs */
 	"ALTER TABLE event ADD COLUMN event_id TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX event_by_own_id ON event(source, event_id) WHERE event_id <> '';"
+	/* of the opening that applied it */
+	"ALTER TABLE event ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
 	/* the newest sequence number of each ordered lane */
 	"CREATE TABLE lane ("
 	" source TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen_ms INTEGER NOT "
 	"NULL,"
 	" PRIMARY KEY (source, key)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX lane_by_time ON lane(seen_ms);";
+	"CREATE INDEX lane_by_time ON lane(seen_ms);"
+	"CREATE INDEX dead_letter_by_lane ON dead_letter(event_source, partition_key) WHERE state <> "
+	"'resolved';";
 
 /* partitions of peers, past and present */
-static const char VERSION_5[] = "";
+static const char VERSION_5[] =
+	"CREATE TABLE peer_partition ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, component TEXT NOT NULL, name TEXT NOT NULL, kind "
+	"TEXT NOT NULL,"
+	" error TEXT NOT NULL, detected_ms INTEGER NOT NULL, healed_ms INTEGER NOT NULL DEFAULT 0,"
+	" buffered INTEGER NOT NULL DEFAULT 0, replayed INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX peer_partition_by_name ON peer_partition(name, id);"
+	"CREATE UNIQUE INDEX peer_partition_open ON peer_partition(name) WHERE healed_ms = 0;"
+	/* what waits for a peer beyond the bound of its outbox */
+	"CREATE INDEX dead_letter_outbox ON dead_letter(incident) WHERE category = 'outbox' AND "
+	"state = 'pending';";
 
 static const char *const MIGRATIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
 

@@ -11,10 +11,15 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/str.h"
+#include "store/intake.h"
 #include "store/parts.h"
 #include "store/schema.h"
 
-enum { QUEUE_LIMIT = 8192, QUEUE_LIMIT_BYTES = 64 * 1024 * 1024 };
+enum {
+	QUEUE_LIMIT = 8192,
+	QUEUE_LIMIT_BYTES = 64 * 1024 * 1024,
+	BACKLOG_LIMIT = 256 * 1024 * 1024
+};
 
 static enum status make_directory(const char *dir)
 {
@@ -62,6 +67,25 @@ static enum status prepare(struct database *db)
 	return schema_migrate(db);
 }
 
+static enum status start_threads(struct store *s, const struct store_options *o,
+				 struct database *db)
+{
+	const struct intake_options options = {
+		.dir = s->dir,
+		.database = s->path,
+		.limit = o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
+		.limit_bytes = o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
+		.backlog_limit = o->backlog_limit == 0 ? BACKLOG_LIMIT : o->backlog_limit,
+		.order_rules = o->order_rules,
+		.seal = s->seal,
+	};
+
+	TRY(intake_open(s, &options, db, &s->intake));
+	const struct writer_feed feed = intake_feed(s->intake);
+	TRY(writer_start(s, db, options.limit, options.limit_bytes, &feed, &s->writer));
+	return intake_start(s->intake, s->writer);
+}
+
 static int drop(struct store *s)
 {
 	for (int n = 0; n < s->reader_count; n++)
@@ -100,22 +124,47 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	TRY(status);
 	database_use_seal(db, s->seal);
 	TRY(letters_start(db, s->seal));
-	TRY(writer_start(s, db, o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
-			 o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes, NULL,
-			 &s->writer));
+	TRY(start_threads(s, o, db));
 	*out = s;
 	return OK;
 }
 
 void store_close(struct store *s)
 {
+	intake_stop(s->intake);
 	writer_stop(s->writer);
 	talloc_free(s);
 }
 
 enum status store_health(struct store *s)
 {
-	return writer_health(s->writer);
+	TRY(writer_health(s->writer));
+	return intake_health(s->intake);
+}
+
+enum status store_admit(struct store *s, struct admission *a)
+{
+	return intake_admit(s->intake, a);
+}
+
+void store_catch_up(struct store *s, int64_t timeout_ms)
+{
+	intake_catch_up(s->intake, timeout_ms);
+}
+
+struct store_intake store_intake(struct store *s)
+{
+	return intake_state(s->intake);
+}
+
+void store_set_full(struct store *s, bool full)
+{
+	atomic_store(&s->full, full);
+}
+
+bool store_is_full(struct store *s)
+{
+	return atomic_load(&s->full);
 }
 
 void store_on_due(struct store *s, store_due_fn *due, void *arg)
@@ -225,11 +274,17 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		" AND incident NOT IN (SELECT id FROM incident WHERE state <> 6)"
 		/* a letter that can still be replayed needs to be known by then (DEC-26) */
 		" AND NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.event_source = event.source"
+		" AND d.event_id = event.id)"
+		" AND NOT EXISTS (SELECT 1 FROM archived_letter d WHERE d.event_source = "
+		"event.source"
 		" AND d.event_id = event.id) LIMIT 2000)",
+		"DELETE FROM lane WHERE (source, key) IN (SELECT source, key FROM lane WHERE "
+		"seen_ms < ? LIMIT 2000)",
 		"DELETE FROM episode WHERE (fingerprint, starts_ms) IN (SELECT fingerprint, "
 		"starts_ms FROM episode"
 		" WHERE received_ms < ? AND incident NOT IN (SELECT id FROM incident WHERE state "
 		"<> 6) LIMIT 2000)",
+		"DELETE FROM peer_partition WHERE healed_ms <> 0 AND healed_ms < ?",
 		"DELETE FROM call WHERE id IN (SELECT id FROM call WHERE at_ms < ? LIMIT 2000)",
 		"DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j JOIN incident i ON "
 		"i.id = j.incident"

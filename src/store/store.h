@@ -1,9 +1,10 @@
 /*
- * Durable facts. One SQLite database in the data directory (WAL, synchronous=FULL), locked by one
- * process. Every write goes through one writer thread that gathers all operations waiting at that
- * moment into one transaction with one fsync (group commit); each operation runs in a savepoint of
- * its own, so that one that fails does not take its group down. Nothing is reported as done before
- * the fsync that covers it. Reads borrow a read-only connection from a small pool.
+ * Durable facts. One directory, locked by one process: the intake log, where events are on disk before
+ * they are answered, and a SQLite database (WAL) that they are applied to a moment later, where
+ * everything else is. Every write to the database goes through one writer thread that gathers all
+ * operations waiting at that moment into one transaction with one fsync (group commit); each operation
+ * runs in a savepoint of its own, so that one that fails does not take its group down. Nothing is
+ * reported as done before the fsync that covers it. Reads borrow a read-only connection from a small pool.
  *
  * All functions may be called from any thread. Times are ms since the epoch, passed in.
  */
@@ -27,8 +28,10 @@ struct store_options {
 	int64_t letter_retention_ms;               /* 0 = 30 days */
 	const char *const *letter_retention_by_type; /* "type=7d", NULL-terminated; NULL = none */
 	int letter_replays_max;                    /* 0 = 5 */
-	size_t queue_limit;       /* operations that may wait for the writer; 0 = 8192 */
-	size_t queue_limit_bytes; /* of intake bodies that wait; 0 = 64 MiB */
+	const char *const *order_rules; /* of order.h; NULL = none; must stay */
+	size_t queue_limit;       /* requests, and operations, that may wait for the disk; 0 = 8192 */
+	size_t queue_limit_bytes; /* of requests that wait; 0 = 64 MiB */
+	size_t backlog_limit;     /* bytes that are accepted and not applied; 0 = 256 MiB */
 };
 
 /* E_CONFLICT: another process holds the directory; E_INVALID: not writable, not ours, newer schema. */
@@ -55,6 +58,8 @@ NODISCARD enum status store_each_due(struct store *s, store_due_fn *due, void *a
 
 /* Intake. */
 
+/* What an event came to. The answer to a request knows duplicate, rejected and accepted; the others are known when the event has
+ * been applied (store_catch_up, store_event). */
 enum admit_outcome {
 	ADMIT_OPENED,    /* a new incident */
 	ADMIT_REPEATED,  /* one more "firing" for a known episode, or for an incident still open */
@@ -62,14 +67,16 @@ enum admit_outcome {
 	ADMIT_ORPHAN,    /* resolved, but no incident is known: remembered, so that a late "firing" of
 			    the same episode is known to be over */
 	ADMIT_DUPLICATE, /* same source and id as an earlier event */
-	ADMIT_REJECTED,  /* the member was refused; it is in the dead letters */
+	ADMIT_REJECTED,  /* the member was refused; it goes to the dead letters */
+	ADMIT_ACCEPTED,  /* on disk, and new as far as is known */
+	ADMIT_STALE,     /* a replay that came after later events of its key: changes nothing */
+	ADMIT_HELD,      /* an earlier event of its key is a dead letter, so it became one */
 };
+const char *admit_outcome_name(enum admit_outcome o); /* "opened", … */
 
 struct admit_result {
-	enum admit_outcome outcome;
-	int64_t incident;           /* 0 = none */
-	int64_t dead_letter;        /* of a rejected member */
-	const char *correlation_id; /* of the event as first admitted */
+	enum admit_outcome outcome; /* duplicate, rejected or accepted */
+	const char *correlation_id; /* of a duplicate, as first admitted; NULL = not known now */
 };
 
 /* One request's events: durable together or not at all. `set`, `results` and everything in them
@@ -78,15 +85,36 @@ struct admission {
 	const struct event_set *set;
 	const char *origin; /* "agent" or "webhook": origin.kind of dead letters */
 	int64_t received_ms;
+	int64_t letter;     /* the dead letter that this replays; 0 = none */
 	struct admit_result *results; /* set->count of them, talloc'd: what is found hangs there */
 	enum status status;           /* of the whole: OK = all of it is on disk */
-	const char *message;          /* why not; valid in `done` */
-	void (*done)(struct admission *a); /* on the writer thread, exactly once; must not block */
+	char message[256];            /* why not */
+	void (*done)(struct admission *a); /* on the intake thread, exactly once; must not block */
 	void *arg;
+	/* the intake's own */
+	unsigned char *record;
+	size_t record_bytes;
+	struct admission *next;
 };
 
-/* Joins the open group; `done` follows. E_RATE (and no `done`) when the waiting room is full. */
+/* Joins the open group; `done` follows. E_RATE (and no `done`) when the waiting room is full, or when too much that was
+ * accepted has not been applied; E_INVALID: the events are too large together. */
 NODISCARD enum status store_admit(struct store *s, struct admission *a);
+
+/* Waits until everything that was answered by now can be read, at most so long. */
+void store_catch_up(struct store *s, int64_t timeout_ms);
+
+struct store_intake {
+	uint64_t accepted, applied; /* records of the intake log, ever */
+	uint64_t backlog_bytes;     /* accepted and not applied */
+	uint64_t lost;              /* accepted, and damaged on disk before they were applied */
+	const char *damage;         /* the file that was kept of them */
+	int64_t epoch;              /* of this opening: fencing token */
+};
+struct store_intake store_intake(struct store *s);
+/* Nothing more can be kept for what is away: whoever sends keeps it. Said by daemon/partitions.h. */
+void store_set_full(struct store *s, bool full);
+bool store_is_full(struct store *s);
 
 /* What is known of an event: {event_id, event_source, correlation_id, received_at, outcome,
  * incident?, state?}. E_NOTFOUND. */

@@ -16,8 +16,8 @@
 
 enum {
 	GROUP_MAX = 4096,
-	UNSYNCED_MAX = 16,   /* transactions of the feed alone until one is synced all the same */
-	FEED_PAUSE_MS = 1000 /* after the feed has failed */
+	UNSYNCED_MAX = 16,  /* transactions of the feed alone until one is synced all the same */
+	TRY_PAUSE_MS = 1000 /* after a failure */
 };
 
 struct due {
@@ -44,7 +44,8 @@ struct writer {
 	bool full; /* transactions are synced */
 	int unsynced;
 	enum status feed_failed; /* of this transaction */
-	int64_t feed_after; /* monotonic ms: the feed has failed and is left alone until then */
+	int64_t try_after; /* monotonic ms: a transaction has failed; the feed is left alone until
+			      then */
 };
 
 void writer_on_due(struct writer *w, store_due_fn *due, void *arg)
@@ -123,7 +124,7 @@ static enum status run_feed(struct writer *w, bool *fed)
 {
 	w->feed_failed = OK;
 	*fed = w->feed.run != NULL && w->feed.waiting(w->feed.arg) &&
-	       clock_monotonic() >= w->feed_after;
+	       clock_monotonic() >= w->try_after;
 	if (!*fed)
 		return OK;
 	TRY(database_run(w->db, "SAVEPOINT feed", ""));
@@ -143,6 +144,8 @@ static enum status run_all(struct writer *w, struct write *group, bool *fed)
 {
 	TRY(database_run(w->db, "BEGIN", ""));
 	TRY(run_feed(w, fed));
+	if (!*fed && group == NULL) /* the last transaction failed: is it over? */
+		TRY(database_run(w->db, "UPDATE intake SET epoch = epoch", ""));
 	bool alone = !*fed && group != NULL && group->next == NULL;
 	for (struct write *op = group; op != NULL; op = op->next)
 		TRY(run_one(w, op, alone));
@@ -160,8 +163,8 @@ static enum status choose_sync(struct writer *w, const struct write *group)
 	if (full == w->full)
 		return OK;
 	w->full = full;
-	return database_script(w->db, full ? "PRAGMA synchronous = FULL"
-					   : "PRAGMA synchronous = NORMAL");
+	return database_script(w->db,
+			       full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
 }
 
 static void remember_health(struct writer *w, enum status s)
@@ -186,7 +189,6 @@ static void settle_feed(struct writer *w, enum status s)
 {
 	if (s == OK)
 		s = w->feed_failed;
-	w->feed_after = s == OK ? 0 : clock_monotonic() + FEED_PAUSE_MS;
 	w->feed.settled(w->feed.arg, s, s == OK && w->full);
 }
 
@@ -205,10 +207,11 @@ static void write_group(struct writer *w, struct write *group, size_t count)
 	if (s != OK)
 		undo(w, group, s);
 	remember_health(w, s == OK ? w->feed_failed : s);
+	w->try_after = s == OK && w->feed_failed == OK ? 0 : clock_monotonic() + TRY_PAUSE_MS;
 	if (fed)
 		settle_feed(w, s);
 	if (count > 0)
-		metric_observe(M_INTAKE_GROUP, (double)count);
+		metric_observe(M_STORE_GROUP, (double)count);
 	metric_observe(M_STORE_COMMIT, (double)(clock_monotonic() - began) / 1000.0);
 	if (s == OK && database_total_changes(w->db) != before)
 		writer_crash_point();
@@ -229,17 +232,19 @@ static bool feed_waits(const struct writer *w)
 	return w->feed.run != NULL && w->feed.waiting(w->feed.arg);
 }
 
-/* For something to do; false when there never will be. */
+/* For something to do; false when there never will be. After a failure it looks now and then
+ * whether that is over: nobody writes to a store that says it is not well. */
 static bool wait_for_work(struct writer *w)
 {
 	while (w->first == NULL) {
-		int64_t pause = w->feed_after - clock_monotonic();
 		bool waits = feed_waits(w);
-		if (waits && pause <= 0)
-			return true;
-		if (w->stopping)
+		bool tries = waits || w->health != OK;
+		int64_t pause = w->try_after - clock_monotonic();
+		if (w->stopping && !(waits && w->health == OK))
 			return false;
-		if (waits) {
+		if (tries && pause <= 0)
+			return true;
+		if (tries) {
 			struct timespec until = clock_deadline(pause);
 			pthread_cond_timedwait(&w->more, &w->lock, &until);
 		} else {
@@ -359,8 +364,8 @@ enum status writer_start(void *mem, struct database *db, size_t limit, size_t li
 	w->last = &w->first;
 	w->dues = NEW_ARRAY(w, struct due, 64);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->more, NULL);
-	pthread_cond_init(&w->room, NULL);
+	clock_condition_init(&w->more);
+	clock_condition_init(&w->room);
 	if (pthread_create(&w->thread, NULL, serve, w) != 0)
 		return failure(E_INTERNAL, "store: cannot start the writer thread");
 	*out = w;

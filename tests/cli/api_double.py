@@ -35,6 +35,13 @@ DETAILS = {
 TICKET = {"key": "SRE-7", "title": "QueueStuck in ledger", "state": "In Progress", "body": "The queue is stuck.",
           "entries": [{"at": "2026-01-15T10:45:01Z", "kind": "comment", "body": "Restarting the consumer."}]}
 
+PARTITIONS = [
+    {"id": 2, "component": "linear", "peer": "linear", "state": "active", "kind": "silent", "error": "Operation timed \u001b[2J",
+     "detected_at": "2026-01-15T10:45:00Z", "seconds": 75.5, "buffered": 0, "replayed": 0},
+    {"id": 1, "component": "function", "peer": "function:pod-restart.ai.svc.cluster.local", "state": "healed",
+     "kind": "refused", "error": "Failed to connect", "detected_at": "2026-01-15T10:00:00Z",
+     "healed_at": "2026-01-15T10:00:12Z", "seconds": 12.0, "buffered": 3, "replayed": 3}]
+
 
 LETTER = {"dlq_id": 7, "state": "pending", "failure_category": "validation_failure", "failure_kind": "data",
           "event_id": "order-7", "event_type": "order.created", "event_source": "shop", "attempts": 2, "replays": 1,
@@ -90,6 +97,8 @@ class Api(Double):
             return Reply(200, TICKET)
         if path == "/dlq" or path.startswith("/dlq/"):
             return self.dead_letters(request, path)
+        if path == "/partitions":
+            return Reply(200, {"partitions": PARTITIONS})
         if path in ("/", "/webhook") and request.method == "POST":
             return self.taken(request)
         if path.startswith("/approvals/"):

@@ -368,3 +368,37 @@ assert rows[1]["alertname"] == "Gr\u00f6\u00dfe\u001b[2JZuKlein"'
 	answer 200 '{}'
 	run -0 "$AGENT_SRE" approve INC-1
 }
+
+@test "partitions prints a table, active ones first as the agent sends them" {
+	run -0 "$AGENT_SRE" partitions
+	[ "${#lines[@]}" -eq 3 ]
+	[[ "${lines[0]}" == "PEER "*"STATE "*"KIND "*"LASTED "*"REPLAYED "* ]]
+	[[ "${lines[1]}" == "linear "*"active "*"silent "*"1 m"* ]]
+	[[ "${lines[2]}" == "function:pod-restart.ai.svc.cluster.local "*"healed "*"refused "*"12"* ]]
+	says_not $'\033'
+	request 'r["path"] == "/partitions?limit=50"'
+	run -0 "$AGENT_SRE" partitions --limit 2
+	request 'r["path"] == "/partitions?limit=2"'
+}
+
+@test "partitions --json prints what the agent said, and no partition is good news" {
+	"$AGENT_SRE" partitions --json >out
+	python3 -c 'import json
+rows = json.load(open("out"))
+assert [(r["peer"], r["seconds"]) for r in rows][0] == ("linear", 75.5), rows'
+	answer 200 '{"partitions": []}'
+	run -0 "$AGENT_SRE" partitions
+	says "no peer was ever away"
+}
+
+@test "partitions survives answers that are none" {
+	for body in '{}' '{"partitions": 7}'; do
+		answer 200 "$body"
+		run -1 "$AGENT_SRE" partitions
+		says "not a list of partitions"
+	done
+	answer 200 '{"partitions": [{}, null, {"seconds": -1e300, "peer": 7}]}'
+	run -0 "$AGENT_SRE" partitions
+	answer 401 '{"error": "a valid bearer token is needed"}'
+	run -1 "$AGENT_SRE" partitions
+}

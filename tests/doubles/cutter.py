@@ -10,6 +10,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 
 MOMENTS = ("before", "after", "middle", "late")
 
@@ -89,7 +90,14 @@ class Cutter:
 
     def deliver_late(self, message):
         self.passed.wait(1)
-        self.late = self.forward(message)
+        end = time.monotonic() + 10
+        while not hasattr(self, "late"):
+            try:
+                self.late = self.forward(message)
+            except OSError:  # the peer is just starting again
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def close(self):
         self.server.shutdown()

@@ -163,15 +163,15 @@ static void operations_have_powers_of_two(void **state)
 	metric_observe(M_INTAKE_GROUP, 4096);
 	metric_observe(M_INTAKE_GROUP, 5000);
 	const char *text = metrics_text(tmp);
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"1\"} 1");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"2\"} 1");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"4\"} 2");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"2048\"} 2");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"4096\"} 3");
-	assert_has_line(text, "agent_sre_store_group_operations_bucket{le=\"+Inf\"} 4");
-	assert_has_line(text, "agent_sre_store_group_operations_sum 9100");
-	assert_has_line(text, "agent_sre_store_group_operations_count 4");
-	assert_int_equal(count_lines(text, "agent_sre_store_group_operations_bucket"), 14);
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"1\"} 1");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"2\"} 1");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"4\"} 2");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"2048\"} 2");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"4096\"} 3");
+	assert_has_line(text, "agent_sre_intake_group_requests_bucket{le=\"+Inf\"} 4");
+	assert_has_line(text, "agent_sre_intake_group_requests_sum 9100");
+	assert_has_line(text, "agent_sre_intake_group_requests_count 4");
+	assert_int_equal(count_lines(text, "agent_sre_intake_group_requests_bucket"), 14);
 }
 
 static void label_values_are_escaped(void **state)

@@ -188,6 +188,12 @@ static void the_sink_gets_what_a_span_holds(void **state)
 	assert_int_equal(seen.count, 1);
 }
 
+static void ignore(const struct span *s, void *arg)
+{
+	(void)s;
+	(void)arg;
+}
+
 static void long_texts_are_cut(void **state)
 {
 	SCOPE(tmp);
@@ -197,6 +203,7 @@ static void long_texts_are_cut(void **state)
 	(void)state;
 	for (int i = 0; i < 1000; i++)
 		str_add(&text, "é");
+	span_sink(ignore, NULL);
 	span_begin(&s, "long", SPAN_INTERNAL, NULL);
 	span_attribute(&s, "text", text);
 	span_error(&s, text);
@@ -205,6 +212,19 @@ static void long_texts_are_cut(void **state)
 	assert_null(strchr(s.error, '?'));
 	span_error(&s, "");
 	assert_string_not_equal(s.error, "");
+	span_end(&s);
+	span_sink(NULL, NULL);
+}
+
+static void nobody_looks_nothing_is_kept(void **state)
+{
+	struct span s;
+
+	(void)state;
+	span_begin(&s, "unseen", SPAN_INTERNAL, NULL);
+	span_attribute(&s, "name", "value");
+	assert_null(s.attributes);
+	assert_int_equal(strlen(s.self.trace_id), 32);
 	span_end(&s);
 }
 
@@ -250,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_given_parent_wins),
 		cmocka_unit_test(the_sink_gets_what_a_span_holds),
 		cmocka_unit_test(long_texts_are_cut),
+		cmocka_unit_test(nobody_looks_nothing_is_kept),
 		cmocka_unit_test(threads_have_current_spans_of_their_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

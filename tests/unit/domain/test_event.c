@@ -284,11 +284,11 @@ static void hostile_payloads_are_only_text(void **state)
 		const char *p = PAYLOADS[n];
 		char *body = str_fmt(
 			mem,
-			"{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"%s\",\"subject\":\"%"
+			"{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"%s\",\"subject\":\"%"
 			"s\",\"type\":\"%s\",\"data\":{\"status\":\"firing\","
 			"\"labels\":{\"alertname\":\"%s\",\"%s\":\"%s\"},\"annotations\":{\"%s\":"
 			"\"%s\"}}}",
-			p, p, p, EVENT_TYPE_FIRED, p, p, p, p, p);
+			p, p, EVENT_TYPE_FIRED, p, p, p, p, p);
 		assert_int_equal(decode(mem, STRUCTURED, NULL, body, &set), OK);
 		assert_non_null(set->members[0].event);
 		body = str_fmt(mem,
@@ -297,6 +297,42 @@ static void hostile_payloads_are_only_text(void **state)
 			       p);
 		assert_int_equal(decode(mem, STRUCTURED, NULL, body, &set), OK);
 		assert_null(set->members[0].event);
+	}
+}
+
+static void keys_that_mean_something_elsewhere_are_refused(void **state)
+{
+	static const char *const TRICKS[] = {"1'; DROP TABLE event",
+					     "$(id)",
+					     "${x}",
+					     "{{7*7}}",
+					     "../../etc/passwd",
+					     "<b>",
+					     "a--b",
+					     "a/*b*/",
+					     "`id`",
+					     "a|b",
+					     "a\\\\b",
+					     "a;b"};
+	static const char *const NAMES[] = {"id", "idempotencykey", "partitionkey"};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(TRICKS) / sizeof(TRICKS[0]); n++) {
+		for (size_t k = 0; k < sizeof(NAMES) / sizeof(NAMES[0]); k++) {
+			SCOPE(mem);
+			struct event_set *set = NULL;
+			char *body = str_fmt(
+				mem,
+				"{\"specversion\":\"1.0\",%s\"source\":\"s\",\"type\":\"%s\","
+				"\"%s\":\"%s\",\"data\":{\"status\":\"firing\",\"labels\":{"
+				"\"alertname\":\"A\"}}}",
+				k == 0 ? "" : "\"id\":\"1\",", EVENT_TYPE_FIRED, NAMES[k],
+				TRICKS[n]);
+			assert_int_equal(decode(mem, STRUCTURED, NULL, body, &set), OK);
+			assert_null(set->members[0].event);
+			assert_string_equal(set->members[0].category, "key");
+			assert_non_null(strstr(set->members[0].error, NAMES[k]));
+		}
 	}
 }
 
@@ -311,12 +347,13 @@ static void the_converters_event_has_all_keys(void **state)
 	static const char BODY[] = "{\"receiver\":\"r\",\"alerts\":[{\"status\":\"firing\","
 				   "\"labels\":{\"alertname\":\"A\",\"prometheus_rule\":\"p\"}}]}";
 	SCOPE(mem);
+	const struct node *body = NULL;
 	json_t *doc = NULL;
 	struct webhook *w = NULL;
 
 	(void)state;
-	assert_int_equal(json_parse(mem, BODY, strlen(BODY), &doc), OK);
-	assert_int_equal(webhook_decode(mem, doc, 1768474000000, &w), OK);
+	assert_int_equal(node_parse(mem, BODY, strlen(BODY), &body), OK);
+	assert_int_equal(webhook_decode(mem, body, 1768474000000, &w), OK);
 	char *text = event_encode(mem, w, 0, 1768474000000);
 	assert_int_equal(json_parse(mem, text, strlen(text), &doc), OK);
 	assert_string_equal(json_str(doc, "source"), "prometheus/alertmanager/r");
@@ -342,6 +379,7 @@ int main(void)
 		cmocka_unit_test(the_callers_trace_is_joined),
 		cmocka_unit_test(header_values_are_decoded_as_the_binding_says),
 		cmocka_unit_test(hostile_payloads_are_only_text),
+		cmocka_unit_test(keys_that_mean_something_elsewhere_are_refused),
 		cmocka_unit_test(the_converters_event_has_all_keys),
 	};
 

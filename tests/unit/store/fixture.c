@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -86,26 +87,46 @@ static struct event *event_of(void *mem, const char *id, const char *alert, int6
 
 	*a = (struct alert){.state = ends == 0 ? ALERT_FIRING : ALERT_RESOLVED,
 			    .name = alert,
-			    .labels = mem_own(mem, json_pack("{s:s}", "alertname", alert)),
-			    .annotations = mem_own(mem, json_object()),
+			    .labels = {NEW_ARRAY(mem, struct label, 1), 1},
 			    .starts_ms = starts * 1000,
 			    .ends_ms = ends * 1000,
 			    .generator_url = "",
 			    .receiver = "",
 			    .group_key = ""};
-	a->fingerprint = alert_fingerprint(mem, a->labels);
+	a->labels.at[0] = (struct label){"alertname", alert};
+	a->fingerprint = alert_fingerprint(mem, &a->labels);
 	*e = (struct event){.id = id,
 			    .source = "test",
 			    .type = EVENT_TYPE_FIRED,
 			    .subject = "",
 			    .schema = "",
+			    .version = "v1.0",
+			    .slo = "",
+			    .key = id,
+			    .partition_key = "",
+			    .sequence = "",
 			    .correlation_id = id,
 			    .alert = a};
 	return e;
 }
 
-struct admit_result fixture_admit(struct fixture *f, const char *id, const char *alert,
-				  int64_t starts, int64_t ends)
+static void find_out(struct fixture *f, const char *id, struct fixture_result *r)
+{
+	SCOPE(mem);
+	json_t *known = NULL;
+
+	store_catch_up(f->store, 10000);
+	if (store_event(mem, f->store, "test", id, &known) != OK)
+		fail_msg("%s", status_message());
+	for (int n = 0; r->outcome != ADMIT_DUPLICATE && n <= ADMIT_HELD; n++)
+		if (str_eq(json_str(known, "outcome"), admit_outcome_name((enum admit_outcome)n)))
+			r->outcome = (enum admit_outcome)n;
+	if (json_str(known, "incident") != NULL)
+		assert_int_equal(incident_id_parse(json_str(known, "incident"), &r->incident), OK);
+}
+
+struct fixture_result fixture_admit(struct fixture *f, const char *id, const char *alert,
+				    int64_t starts, int64_t ends)
 {
 	SCOPE(mem);
 	struct event_member m = {.event = event_of(mem, id, alert, starts, ends)};
@@ -115,6 +136,7 @@ struct admit_result fixture_admit(struct fixture *f, const char *id, const char 
 			      .received_ms = 1000000,
 			      .results = NEW_ARRAY(mem, struct admit_result, 1),
 			      .done = done};
+	struct fixture_result r = {0};
 	sem_t sem;
 
 	sem_init(&sem, 0, 0);
@@ -123,9 +145,9 @@ struct admit_result fixture_admit(struct fixture *f, const char *id, const char 
 	while (sem_wait(&sem) != 0)
 		;
 	if (a.status != OK)
-		fail_msg("%s", status_name(a.status));
-	struct admit_result r = a.results[0];
-	r.correlation_id = NULL;
+		fail_msg("%s", a.message);
+	r.outcome = a.results[0].outcome;
+	find_out(f, id, &r);
 	return r;
 }
 

@@ -17,7 +17,7 @@ static void the_same_event_is_a_duplicate(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(fixture_admit(f, "1", "A", 10, 0).outcome, ADMIT_OPENED);
-	struct admit_result r = fixture_admit(f, "1", "A", 10, 0);
+	struct fixture_result r = fixture_admit(f, "1", "A", 10, 0);
 	assert_int_equal(r.outcome, ADMIT_DUPLICATE);
 	assert_int_equal(r.incident, 1);
 	assert_int_equal(fixture_incident(f, 1)->fired_count, 1);
@@ -110,7 +110,7 @@ static void random_orders_keep_the_invariants(void **state)
 		const char *alert = rand_r(&seed) % 2 ? "A" : "B";
 		int64_t starts = 10 + rand_r(&seed) % 40;
 		int64_t ends = rand_r(&seed) % 2 ? starts + 5 : 0;
-		struct admit_result r = fixture_admit(f, id, alert, starts, ends);
+		struct fixture_result r = fixture_admit(f, id, alert, starts, ends);
 		struct incident *i = r.incident == 0 ? NULL : fixture_incident(f, r.incident);
 		assert_true((r.outcome == ADMIT_OPENED || r.outcome == ADMIT_RESOLVED) ? i != NULL
 										       : true);
