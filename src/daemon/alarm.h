@@ -28,6 +28,14 @@ enum alarm_kind {
 	  "An event failed for good: no retry can heal it") \
 	A(HighEventFailureRate, "warning", SHARE, CLOUDEVENTS_RECEIVED, "rejected", CLOUDEVENTS_RECEIVED, 0.05, 300, \
 	  "More than 5 % of the events are rejected") \
+	A(DuplicateEventProcessing, "warning", SHARE, DUPLICATES, NULL, CLOUDEVENTS_RECEIVED, 0.05, 300, \
+	  "More than 5 % of the events are duplicates") \
+	A(EventOrderViolation, "warning", GROWTH, ORDER_VIOLATIONS, NULL, ORDER_VIOLATIONS, 0, 300, \
+	  "An event of an ordered partition key came late or twice") \
+	A(IdempotencyKeyRejected, "warning", GROWTH, IDEMPOTENCY_REJECTED, NULL, IDEMPOTENCY_REJECTED, 0, 300, \
+	  "An event was refused because its key looks like an injection") \
+	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, NULL, PARTITION_ACTIVE, 0, 0, \
+	  "A peer cannot be reached; what needs it waits, look at GET /partitions") \
 	A(SchemaCompatibilityFailure, "critical", GROWTH, SCHEMA_ERRORS, NULL, SCHEMA_ERRORS, 0, 300, \
 	  "An event fits no supported schema version and no adapter")
 
@@ -59,6 +67,7 @@ struct alarm {
 	size_t next, count;
 };
 
-/* Takes one reading (about one a second; times never go back) and judges. Fires at once; ends when it has not been
+/* Takes one reading (about one a second; times never go back) and judges; counters have grown from 0 by the first one,
+ * for they begin with the process. Fires at once; ends when it has not been
  * above its limit for ALARM_KEEP_MS, so that nothing flaps. True when `firing` changed. */
 bool alarm_judge(struct alarm *a, double metric, double of, int64_t now_ms);
