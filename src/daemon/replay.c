@@ -170,6 +170,12 @@ static void send_back(void *mem, struct replay *r, const struct letter_original 
 	out->what = s == OK ? "republished" : redact_reason(mem, status_message());
 }
 
+/* The letter must go on to block the key that it blocked before. */
+static const char *lane_of(const struct event *e)
+{
+	return str_empty(e->partition_key) ? e->alert->fingerprint : e->partition_key;
+}
+
 /* Fills `out` with what became of the letter; other than OK when that could not be found out. */
 static enum status attempt(void *mem, struct replay *r, const struct letter_original *o,
 			   struct letter_outcome *out)
@@ -192,7 +198,7 @@ static enum status attempt(void *mem, struct replay *r, const struct letter_orig
 	if (good.count > 0) {
 		TRY(admit(mem, r->store, &good, o, &results));
 		out->done = took_effect(mem, r, good.members[0].event, &results[0], out);
-		out->partition_key = good.members[0].event->alert->fingerprint;
+		out->partition_key = lane_of(good.members[0].event);
 	}
 	if (why != NULL) {
 		out->done = false;

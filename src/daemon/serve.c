@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "clients/otlp.h"
 #include "daemon/api.h"
+#include "daemon/backups.h"
 #include "daemon/broker.h"
 #include "daemon/desk.h"
 #include "daemon/dlq.h"
@@ -42,7 +43,7 @@ enum {
 	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
 	TICK_MS = 60000,
 	TICK_FAKE_CLOCK_MS = 1000,
-	EXPIRE_EVERY_TICKS = 10
+	EXPIRE_EVERY_MS = 600000,
 };
 
 struct service {
@@ -61,6 +62,7 @@ struct service {
 	struct alertmanager alertmanager; /* as the flow's, with less patience */
 	struct evaluator *evaluator;
 	struct letter_ticket_rules ticket_rules;
+	struct backups *backups;
 };
 
 static bool token_fits(const char *have, const char *want)
@@ -329,11 +331,14 @@ static enum status start(void *mem, struct service *s)
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
 	TRY(start_broker(mem, s));
-	return start_evaluator(mem, s);
+	TRY(start_evaluator(mem, s));
+	return backups_are_configured(s->settings) ? backups_start(mem, s->settings, &s->backups)
+						   : OK;
 }
 
 static void stop(struct service *s)
 {
+	backups_stop(s->backups);
 	if (s->dlq.replay != NULL)
 		replay_cancel(s->dlq.replay);
 	if (s->server != NULL)
@@ -357,13 +362,14 @@ static void stop(struct service *s)
 
 static void run_until_stopped(struct service *s)
 {
-	int pause = clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS;
+	int64_t expired_ms = clock_now();
 
 	/* SIGHUP ends a wait too */
-	for (int tick = 0; !listen_wait(pause); tick++) {
+	while (!listen_wait(clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS)) {
 		schemas_refresh(s->schemas);
-		if (tick % EXPIRE_EVERY_TICKS != 0)
+		if (clock_now() - expired_ms < EXPIRE_EVERY_MS)
 			continue;
+		expired_ms = clock_now();
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
 			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
 		dlq_expire(s->store, s->settings->retention);

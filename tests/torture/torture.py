@@ -5,6 +5,8 @@
 With --power it is not only the process that dies: of everything that it had written, only what was synced is sure to be
 there when it starts again (power.py).
 
+Ctrl-C ends the kills; what was sent until then is still finished and judged.
+
 The plan (load and kills) follows from the seed. Exit code 0 only when nothing was lost, nothing was doubled, all of it
 came in order and every incident is closed. `--break` spoils the run on purpose: the judge must see it.
 """
@@ -116,6 +118,8 @@ class Torture:
         self.chance = random.Random(f"kills {options.seed}")
         self.verdict = judge.Verdict()
         self.ready_s, self.killed_early = [], 0
+        self.enough = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: self.enough.set())
         self.dir = tempfile.mkdtemp(prefix="agent-sre-torture-")
         self.data = os.path.join(self.dir, "data")
         forgets = options.broken == "no-key"
@@ -183,7 +187,7 @@ class Torture:
     def kill_all(self):
         end = time.monotonic() + self.o.minutes * 60 if self.o.minutes else None
         for n in range(self.o.kills):
-            if end and time.monotonic() > end:
+            if self.enough.is_set() or (end and time.monotonic() > end):
                 return n
             self.one_cut() if self.power else self.one_kill()
             if self.o.verbose and n % 50 == 49:
