@@ -2,7 +2,7 @@
 """Capture of dead letters (SRE-010.8): failures from many senders at the same moment; how long until each is durable.
 
 Two numbers: what a sender sees (its request, until 400 came back, which is after the fsync), and the agent's own
-histogram dlq_capture_seconds for requests that nothing could be decoded from. Then all are counted. Ends with 1 when
+histogram dlq_capture_seconds. Then all are counted. Ends with 1 when
 one is missing or P95 is not below 100 ms.
 """
 import argparse

@@ -48,8 +48,11 @@ static double measure(const struct alarm *a, const struct alarm_sample *now)
 bool alarm_judge(struct alarm *a, double metric, double of, int64_t now_ms)
 {
 	const struct alarm_sample now = {.at_ms = now_ms, .metric = metric, .of = of};
+	const struct alarm_sample start = {.at_ms = now_ms};
 	bool before = a->firing;
 
+	if (a->count == 0)
+		keep(a, &start);
 	keep(a, &now);
 	a->value = measure(a, &now);
 	if (a->value > a->rule->above) {

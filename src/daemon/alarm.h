@@ -73,6 +73,7 @@ struct alarm {
 	size_t next, count;
 };
 
-/* Takes one reading (about one a second; times never go back) and judges. Fires at once; ends when it has not been
+/* Takes one reading (about one a second; times never go back) and judges; counters have grown from 0 by the first one,
+ * for they begin with the process. Fires at once; ends when it has not been
  * above its limit for ALARM_KEEP_MS, so that nothing flaps. True when `firing` changed. */
 bool alarm_judge(struct alarm *a, double metric, double of, int64_t now_ms);

@@ -66,6 +66,10 @@ static void count(const struct intake *in)
 			   event_mode_name(set->mode), version, outcome);
 		if (str_eq(outcome, "duplicate"))
 			metric_add(M_DUPLICATES, 1);
+		if (str_eq(outcome, "rejected"))
+			metric_observe(M_DLQ_CAPTURE,
+				       (double)(clock_monotonic() - http_body_at_ms(in->x)) /
+					       1000.0);
 		if (m->event != NULL && m->event->status_disagrees)
 			metric_add(M_EVENT_STATUS_DISAGREES, 1);
 	}

@@ -44,7 +44,7 @@ enum {
 	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
 	TICK_MS = 60000,
 	TICK_FAKE_CLOCK_MS = 1000,
-	EXPIRE_EVERY_TICKS = 10
+	EXPIRE_EVERY_MS = 600000,
 };
 
 struct service {
@@ -364,13 +364,14 @@ static void stop(struct service *s)
 
 static void run_until_stopped(struct service *s)
 {
-	int pause = clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS;
+	int64_t expired_ms = clock_now();
 
 	/* SIGHUP ends a wait too */
-	for (int tick = 0; !listen_wait(pause); tick++) {
+	while (!listen_wait(clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS)) {
 		schemas_refresh(s->schemas);
-		if (tick % EXPIRE_EVERY_TICKS != 0)
+		if (clock_now() - expired_ms < EXPIRE_EVERY_MS)
 			continue;
+		expired_ms = clock_now();
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
 			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
 		dlq_expire(s->store, s->settings->retention);

@@ -42,7 +42,7 @@ int64_t letter_retention_ms(const struct store *s, const char *event_type);
 /* From dead_letter: the issue is its incident's ticket, or its group's. */
 #define LETTER_VALUES \
 	LETTER_SELECTION("coalesce((SELECT key FROM ticket_ref r WHERE r.incident = dead_letter.incident AND r.slot = 0)," \
-			 " (SELECT r.key FROM failure_group g JOIN ticket_ref r ON r.incident = -g.id AND r.slot = 0" \
+			 " (SELECT (SELECT key FROM ticket_ref r WHERE r.incident = -g.id AND r.slot = 0) FROM failure_group g" \
 			 " WHERE g.group_key = dead_letter.group_key AND g.letter <= dead_letter.id" \
 			 " ORDER BY g.id DESC LIMIT 1), issue)")
 enum { LETTER_COLUMN_COUNT = 22 };

@@ -42,7 +42,7 @@ const char *letter_category(const char *kind)
 /* Texts of others may be any bytes; the columns hold UTF-8. */
 static const char *clean(void *mem, const char *text)
 {
-	if (str_empty(text))
+	if (text == NULL || *text == '\0')
 		return "";
 	char *out = NEW_ARRAY(mem, char, strlen(text) + 1);
 	utf8_copy(out, strlen(text) + 1, text);
@@ -103,7 +103,7 @@ static const char *or_header(void *mem, const char *value, const struct dead_let
 {
 	const char *other = d->headers == NULL ? NULL : json_str(d->headers, header);
 
-	if (!str_empty(value) || str_empty(other))
+	if (!str_empty(value) || other == NULL)
 		return clean(mem, value);
 	return clean(mem, str_ndup(mem, other, strnlen(other, LIMIT_ATTRIBUTE_BYTES)));
 }

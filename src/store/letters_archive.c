@@ -66,6 +66,35 @@ static enum status sync_path(const char *path)
 	return s;
 }
 
+static enum status write_whole(int fd, const char *text, size_t n)
+{
+	while (n > 0) {
+		ssize_t wrote = write(fd, text, n);
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote <= 0)
+			return trouble("file");
+		text += wrote;
+		n -= (size_t)wrote;
+	}
+	return OK;
+}
+
+/* A crash in the middle of a line leaves its beginning, to which no index points: the next line
+ * must not grow onto it. */
+static enum status end_torn_line(int fd, int64_t *size)
+{
+	char last = '\n';
+
+	if (*size > 0 && pread(fd, &last, 1, *size - 1) != 1)
+		return trouble("file");
+	if (last == '\n')
+		return OK;
+	TRY(write_whole(fd, "\n", 1));
+	*size += 1;
+	return OK;
+}
+
 /* Opened for appending; a new file's name is on disk when this returns. */
 static enum status open_file(void *mem, const struct store *s, const char *file, int *fd,
 			     int64_t *size)
@@ -78,11 +107,11 @@ static enum status open_file(void *mem, const struct store *s, const char *file,
 		TRY(sync_path(s->dir));
 	else if (errno != EEXIST)
 		return trouble(dir);
-	*fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0 || fstat(*fd, &st) != 0)
 		return trouble(path);
 	*size = st.st_size;
-	return *size == 0 ? sync_path(dir) : OK;
+	return *size == 0 ? sync_path(dir) : end_torn_line(*fd, size);
 }
 
 static enum status row_view(void *mem, struct store *s, struct database *db, int64_t id,
@@ -136,20 +165,6 @@ static enum status line_of(void *mem, struct store *s, struct database *db, int6
 struct place {
 	int64_t id, at, bytes;
 };
-
-static enum status write_whole(int fd, const char *text, size_t n)
-{
-	while (n > 0) {
-		ssize_t wrote = write(fd, text, n);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			return trouble("file");
-		text += wrote;
-		n -= (size_t)wrote;
-	}
-	return OK;
-}
 
 static enum status append(struct store *s, struct database *db, int fd, int64_t size,
 			  struct place *places, size_t count, int64_t now_ms)

@@ -341,10 +341,11 @@ enum status store_letter_counts(struct store *s, struct letter_counts *out)
 	enum status status = database_number(
 		db, &out->open, "SELECT count(*) FROM dead_letter WHERE state <> 'resolved'", "");
 	if (status == OK)
-		status = database_number(db, &out->oldest_ms,
-					 "SELECT coalesce(min(failed_ms), 0) FROM dead_letter "
-					 "WHERE state <> 'resolved'",
-					 "");
+		status = database_number(
+			db, &out->oldest_ms,
+			"SELECT coalesce((SELECT failed_ms FROM dead_letter"
+			" WHERE state <> 'resolved' ORDER BY failed_ms LIMIT 1), 0)",
+			"");
 	reader_give(s, db);
 	return status;
 }

@@ -42,11 +42,11 @@ static enum status is_critical(struct database *db, const struct round *r, bool 
 	int64_t n = 0;
 
 	/* one that belongs to an incident is on that incident's ticket already */
-	TRY(database_number(
-		db, &n,
-		"SELECT count(*) FROM (SELECT 1 FROM dead_letter WHERE group_key = ? AND"
-		" state <> 'resolved' AND permanent = 1 AND incident = 0 LIMIT 1)",
-		"s", r->key));
+	TRY(database_number(db, &n,
+			    "SELECT count(*) FROM (SELECT 1 FROM dead_letter INDEXED BY "
+			    "dead_letter_hopeless WHERE group_key = ? AND"
+			    " state <> 'resolved' AND permanent = 1 AND incident = 0 LIMIT 1)",
+			    "s", r->key));
 	*out = n > 0;
 	if (*out)
 		return OK;
@@ -262,10 +262,12 @@ static enum status read_candidates(void *mem, struct database *db, int64_t after
 	/* the tracker itself refused what is of stage "ticket": one more ticket would not help */
 	TRY(database_select(
 		db, &row,
-		"SELECT group_key FROM (SELECT DISTINCT group_key FROM dead_letter WHERE id > ?"
+		"SELECT group_key FROM (SELECT DISTINCT group_key FROM dead_letter NOT INDEXED "
+		"WHERE id > ?"
 		" AND state <> 'resolved' AND stage <> 'ticket') k WHERE NOT EXISTS"
 		" (SELECT 1 FROM failure_group g WHERE g.group_key = k.group_key AND"
-		" g.closed_ms = 0) AND (EXISTS (SELECT 1 FROM dead_letter d WHERE"
+		" g.closed_ms = 0) AND (EXISTS (SELECT 1 FROM dead_letter d INDEXED BY "
+		"dead_letter_hopeless WHERE"
 		" d.group_key = k.group_key AND d.state <> 'resolved' AND d.permanent = 1 AND"
 		" d.incident = 0) OR (SELECT count(*) FROM (SELECT 1 FROM dead_letter d WHERE"
 		" d.group_key = k.group_key AND d.state <> 'resolved' LIMIT ? + 1)) > ?) LIMIT ?",

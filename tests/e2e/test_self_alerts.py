@@ -1,5 +1,6 @@
 """The agent's alerts about itself, with a real Alertmanager that sends them back to the agent's webhook; and the same
 rules for Prometheus."""
+import glob
 import json
 import os
 import re
@@ -53,7 +54,8 @@ class Alertmanager:
 class SelfAlerts(unittest.TestCase):
     def setUp(self):
         port, agent_port = free_ports(2)
-        self.agent = Agent({"prometheus": {"url": "http://127.0.0.1:9"}, "policy": {"mode": "shadow"},
+        # what answers as Prometheus knows nothing; but it is there
+        self.agent = Agent({"prometheus": {"url": f"http://127.0.0.1:{port}"}, "policy": {"mode": "shadow"},
                             "alertmanager": {"url": f"http://127.0.0.1:{port}"}})
         self.addCleanup(self.agent.close)
         self.alertmanager = Alertmanager(port, f"http://127.0.0.1:{agent_port}/webhook")
@@ -129,6 +131,25 @@ class SelfAlerts(unittest.TestCase):
         self.raised("DLQGrowingRapidly", "warning")
         self.assertLess(time.monotonic() - began, 10)
 
+    def test_duplicates_order_keys_and_partitions_raise_theirs(self):
+        self.begin()
+        for n in range(30):
+            post_event(self.agent.url, event(alertname=f"A{n % 15}", event_id=f"e{n % 15}"))
+        for sequence in ("7", "3"):
+            body = {**event(alertname="S", event_id=f"s{sequence}"), "partitionkey": "k", "sequence": sequence}
+            self.assertEqual(post_event(self.agent.url, body)[0], 200)
+        self.assertEqual(post_event(self.agent.url, event(event_id="1; drop table event"))[0], 400)
+        for name in ("DuplicateEventProcessing", "EventOrderViolation", "IdempotencyKeyRejected"):
+            self.raised(name, "warning")
+        self.agent.stop()
+        with open(self.agent.config) as f:
+            settings = json.load(f)
+        settings["prometheus"]["url"] = "http://127.0.0.1:9"
+        with open(self.agent.config, "w") as f:
+            json.dump(settings, f)
+        self.agent.start(listen=self.listen)
+        self.raised("NetworkPartitionDetected", "critical")
+
     def test_good_events_raise_nothing(self):
         self.begin()
         for n in range(50):
@@ -151,6 +172,17 @@ class Rules(unittest.TestCase):
             theirs = set(re.findall(r"- alert: (\w+)\n(?:(?!- alert).)*?severity: (\w+)", f.read(), re.S))
         self.assertGreaterEqual(len(mine), 5)
         self.assertLessEqual(mine, theirs)
+
+    def test_rules_and_dashboards_ask_for_metrics_that_there_are(self):
+        with open(os.path.join(ROOT, "src/base/metrics.h")) as f:
+            there = set(re.findall(r'M\(\w+, \w+, "(\w+)"', f.read()))
+        paths = ["deploy/alerts.yaml"] + sorted(glob.glob("deploy/dashboards/*.json", root_dir=ROOT))
+        self.assertGreaterEqual(len(paths), 2)
+        for path in paths:
+            with open(os.path.join(ROOT, path)) as f:
+                asked = set(re.findall(r"agent_sre_(\w+?)(?:_bucket|_sum|_count)?\b", f.read()))
+            self.assertLessEqual(asked, there, path)
+            self.assertGreater(len(asked), 3, path)
 
 
 if __name__ == "__main__":
