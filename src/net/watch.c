@@ -24,6 +24,7 @@ enum {
 	HEALTHY_MS = 2000,
 	EARLY_MS = 1500,
 	AGAIN_MS = 100, /* after a sign of trouble, and between two proofs */
+	BLIP_MS = 400,	/* trouble that is over by then was none: somebody started anew */
 	IDLE_MS = 1000,
 	UNUSED_MS = 600000, /* a host that is not called is not looked at */
 	BAD_LOOKS = 3,
@@ -426,14 +427,15 @@ static void judge_closed(struct watch *w, int peer, bool good, int64_t now)
 	if (good) {
 		p->next_look_ms = now + spread(HEALTHY_MS);
 		note_good(w, p, now);
-	} else if (++p->bad_in_row >= BAD_LOOKS) {
+	} else if (++p->bad_in_row >= BAD_LOOKS && now - p->first_sign_ms >= BLIP_MS) {
 		p->bad_in_row = 0;
 		p->next_look_ms = now + spread(p->breaker.options.pause_ms);
 		if (breaker_trip(&p->breaker, now))
 			went_away(w, p, now);
 	} else {
+		int64_t after_blip = p->first_sign_ms + BLIP_MS;
 		p->suspected = true;
-		p->next_look_ms = now + AGAIN_MS;
+		p->next_look_ms = now + AGAIN_MS > after_blip ? now + AGAIN_MS : after_blip;
 	}
 }
 
