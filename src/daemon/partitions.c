@@ -302,7 +302,7 @@ static void sound_alarm(struct partitions *p)
 	for (int n = 0; watch_view(p->flow->watch, n, &v); n++)
 		alarm_set(p->alarm, "NetworkPartitionDetected", v.component, v.name, v.away,
 			  v.since_ms);
-	if (p->flow->alertmanager.url != NULL &&
+	if (p->settings->alertmanager_post && p->flow->alertmanager.url != NULL &&
 	    !flow_is_away(p->flow, "alertmanager", p->flow->alertmanager.url, &peer))
 		alarm_post(p->alarm, clock_now());
 }

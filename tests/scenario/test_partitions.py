@@ -81,7 +81,7 @@ class Town(World):
             self.tick(0.1)
             time.sleep(0.1)
 
-    def until_away(self, peer, patience=10):
+    def until_away(self, peer, patience=15):
         eventually(lambda: self.is_away(peer), f"{peer} is away", patience=patience, pause=0.1, each=lambda: self.tick(0.1))
 
     def check_nothing_lost_or_doubled(self, test, alerts=1):
