@@ -186,8 +186,11 @@ bool watch_is_here(struct watch *w, int peer)
 	if (w == NULL || peer == WATCH_NOBODY)
 		return true;
 	pthread_mutex_lock(&w->lock);
-	bool here = w->peers[peer].breaker.state == BREAKER_CLOSED;
-	w->peers[peer].used_ms = clock_monotonic();
+	struct peer *p = &w->peers[peer];
+	/* one that was never seen and gives trouble is not called away yet, but nothing is tried on
+	 * it */
+	bool here = p->breaker.state == BREAKER_CLOSED && (p->known || !p->suspected);
+	p->used_ms = clock_monotonic();
 	pthread_mutex_unlock(&w->lock);
 	return here;
 }
