@@ -61,6 +61,7 @@
 	S(prometheus_token, SECRET, "prometheus.token", "PROMETHEUS_TOKEN", "", "a token", "bearer token") \
 	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes; gets the alerts about the agent itself") \
 	S(alertmanager_token, SECRET, "alertmanager.token", "ALERTMANAGER_TOKEN", "", "a token", "bearer token") \
+	S(alertmanager_post, BOOLEAN, "alertmanager.post", "", "true", "true|false", "post the alerts about the agent itself there at once") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
 	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
 	S(resolve_poll, DURATION, "verify.resolve_poll", "", "30s", "100ms..1h", "how often Prometheus and Alertmanager are asked whether an open incident's alert is over") \

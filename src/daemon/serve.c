@@ -297,6 +297,8 @@ static enum status start_evaluator(void *mem, struct service *s)
 {
 	s->alertmanager = s->flow.alertmanager;
 	s->alertmanager.timeout_ms = SELF_ALERT_TIMEOUT_MS;
+	if (!s->settings->alertmanager_post)
+		s->alertmanager.url = NULL; /* metrics and log lines stay */
 	s->ticket_rules = (struct letter_ticket_rules){
 		.above = s->settings->dlq_ticket_above,
 		.on_call = s->settings->on_call,

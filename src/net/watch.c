@@ -24,8 +24,11 @@ enum {
 	HEALTHY_MS = 2000,
 	EARLY_MS = 1500,
 	AGAIN_MS = 100, /* after a sign of trouble, and between two proofs */
+	BLIP_MS = 400,	/* trouble that is over by then was none: somebody started anew */
 	IDLE_MS = 1000,
 	UNUSED_MS = 600000, /* a host that is not called is not looked at */
+	START_MS = 6000, /* the same for a peer that was not seen yet: all may have been started at
+			    once */
 	BAD_LOOKS = 3,
 	ROUND_MAX = 32 /* requests of one round */
 };
@@ -179,8 +182,11 @@ bool watch_is_here(struct watch *w, int peer)
 	if (w == NULL || peer == WATCH_NOBODY)
 		return true;
 	pthread_mutex_lock(&w->lock);
-	bool here = w->peers[peer].breaker.state == BREAKER_CLOSED;
-	w->peers[peer].used_ms = clock_monotonic();
+	struct peer *p = &w->peers[peer];
+	/* one that was never seen and gives trouble is not called away yet, but nothing is tried on
+	 * it */
+	bool here = p->breaker.state == BREAKER_CLOSED && (p->known || !p->suspected);
+	p->used_ms = clock_monotonic();
 	pthread_mutex_unlock(&w->lock);
 	return here;
 }
@@ -415,6 +421,12 @@ static int64_t spread(int64_t ms)
 	return ms + (int64_t)((double)ms * 0.25 * id_fraction());
 }
 
+/* Trouble counts when it has lasted until then. */
+static int64_t serious_at(const struct peer *p)
+{
+	return p->first_sign_ms + (p->known ? BLIP_MS : START_MS);
+}
+
 static void judge_closed(struct watch *w, int peer, bool good, int64_t now)
 {
 	struct peer *p = &w->peers[peer];
@@ -422,14 +434,17 @@ static void judge_closed(struct watch *w, int peer, bool good, int64_t now)
 	if (good) {
 		p->next_look_ms = now + spread(HEALTHY_MS);
 		note_good(w, p, now);
-	} else if (++p->bad_in_row >= BAD_LOOKS) {
+	} else if (++p->bad_in_row >= BAD_LOOKS && now >= serious_at(p)) {
 		p->bad_in_row = 0;
 		p->next_look_ms = now + spread(p->breaker.options.pause_ms);
 		if (breaker_trip(&p->breaker, now))
 			went_away(w, p, now);
 	} else {
+		bool enough = p->bad_in_row >= BAD_LOOKS;
 		p->suspected = true;
-		p->next_look_ms = now + AGAIN_MS;
+		p->next_look_ms = now + (p->known ? AGAIN_MS : IDLE_MS);
+		if (enough && p->known && serious_at(p) > p->next_look_ms)
+			p->next_look_ms = serious_at(p);
 	}
 }
 

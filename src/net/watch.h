@@ -61,7 +61,8 @@ void watch_stop(struct watch *w);
 
 /* The peer that a call with this word and URL goes to, or WATCH_NOBODY. */
 int watch_find(struct watch *w, const char *component, const char *url);
-/* False from the moment that it is known to be away until it is known to be back. */
+/* False from the moment that it is known to be away until it is known to be back; also while one that was never seen
+ * gives trouble. */
 bool watch_is_here(struct watch *w, int peer);
 /* For calls that are not HTTP: how one ended; `kind` and `error` as in watch_change when it was bad. */
 void watch_report(struct watch *w, int peer, bool good, const char *kind, const char *error);

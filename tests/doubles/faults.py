@@ -60,8 +60,8 @@ def read_message(stream, of_head=False):
 
 
 class Faults:
-    def __init__(self, port, certificates=None, host="127.0.0.1"):
-        """At `host`, before `port` of loopback."""
+    def __init__(self, port, certificates=None, host="127.0.0.1", at=0):
+        """At `host`, port `at` (0 = any), before `port` of loopback."""
         self.peer, self.host = port, host
         self.mode = "pass"
         self.forwarded = self.lost = 0
@@ -75,7 +75,7 @@ class Faults:
                 path = getattr(certificates, name)
                 context.load_cert_chain(path + ".pem", path + ".key")
                 self.contexts[name] = context
-        self.listener, self.port = None, 0
+        self.listener, self.port = None, at
         self.closed = False
         self.listen(256)
 

@@ -14,6 +14,7 @@ sys.path[:0] = [os.path.join(HERE, "../../bench"), os.path.join(HERE, "../scenar
 from partition import cut_and_heal  # noqa: E402
 from test_partitions import PEERS, Faults, Town, eventually  # noqa: E402
 
+HOST = "pod-restart.ai.svc.cluster.local"
 SEEN_WITHIN_S = 10  # SRE-012.1 and .4
 
 
@@ -54,7 +55,7 @@ class Island:
     def write_hosts(self, with_peers):
         """In place: the namespace sees this very file."""
         with open(os.path.join(self.etc, "hosts"), "w") as f:
-            f.write("127.0.0.1 localhost\n" + (f"{self.ours} peers.test\n" if with_peers else ""))
+            f.write("127.0.0.1 localhost\n" + (f"{self.ours} peers.test {HOST}\n" if with_peers else ""))
 
     def inside(self, *command):
         run("ip", "netns", "exec", self.name, *command)
@@ -169,6 +170,33 @@ class IslandTest(unittest.TestCase):
 
     def test_one_peer_alone_is_cut_off(self):
         self.cut_off(self.cut_each(self.island.drop_out), self.island.heal, ("function",))
+
+    def test_a_function_without_gateway_is_watched_by_its_own_host(self):
+        w = IslandTown(self.island)
+        self.addCleanup(w.close)
+        host = Faults(w.functions.port, host=self.island.ours, at=80)
+        self.addCleanup(host.close)
+        del w.settings["functions"]["gateway"]
+        w.settings["allow_plaintext_peers"].append("*.svc.cluster.local")
+        with open(w.agent.config, "w") as f:
+            json.dump(w.settings, f)
+        w.fault()
+        w.start()
+        eventually(w.all_known, "all peers were seen")
+        self.island.drop_out(80)
+        w.fire()
+        rows = eventually(lambda: w.agent.get("/partitions")[1]["partitions"], "the host is away", patience=20)
+        self.assertEqual([(r["component"], r["peer"], r["kind"]) for r in rows], [("function", f"function:{HOST}", "unreachable")])
+        self.assertNotIn(HOST, json.dumps(w.health()[1]), "who can be called is nobody's business")
+        self.assertEqual(w.functions.calls(), [])
+        self.island.heal()
+        w.until(lambda: (w.agent.incident() or {}).get("state") in ("recovered", "closed"), "an end")
+        w.resolve()
+        w.until_state("closed")
+        w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "everything is delivered")
+        w.check_nothing_lost_or_doubled(self)
+        heads = [r for r in w.functions.requests if r.method != "POST"]
+        self.assertEqual(heads, [], "a function's host is only connected to")
 
     def test_names_that_are_gone(self):
         self.cut_off(lambda ports: self.island.write_hosts(False), lambda: self.island.write_hosts(True), PEERS)

@@ -17,6 +17,7 @@ from prometheus_double import Rule
 
 PEERS = ("prometheus", "alertmanager", "linear", "function")
 HEADS = ["**Remediation Selected**", "**Remediation Executed**", "**Remediation Verified**", "**Alert Resolved**"]
+UNKNOWN = "**Remediation Result Unknown**"
 SIDE_BY_SIDE = int(os.environ.get("TEST_SIDE_BY_SIDE", "6"))
 
 
@@ -81,14 +82,16 @@ class Town(World):
             self.tick(0.1)
             time.sleep(0.1)
 
-    def until_away(self, peer, patience=10):
+    def until_away(self, peer, patience=15):
         eventually(lambda: self.is_away(peer), f"{peer} is away", patience=patience, pause=0.1, each=lambda: self.tick(0.1))
 
     def check_nothing_lost_or_doubled(self, test, alerts=1):
         test.assertEqual(len(self.functions.effects), alerts)
-        test.assertEqual([k for k, _ in self.linear.creations].count("issue"), alerts)
+        test.assertEqual([k for k, _ in self.linear.creations].count("issue"), alerts, [i["title"] for i in self.linear.issues.values()])
         for issue in self.linear.issues.values():
-            test.assertEqual([c["body"].split("\n")[0] for c in issue["comments"]], HEADS)
+            heads = [c["body"].split("\n")[0] for c in issue["comments"]]
+            test.assertIn(heads[1:2], (HEADS[1:2], [UNKNOWN]))  # a call whose every answer was lost is measured instead
+            test.assertEqual(heads[:1] + heads[2:], HEADS[:1] + HEADS[2:])
         test.assertEqual(sorted(self.linear.changes), sorted((i, "state-completed-4") for i in self.linear.issues))
         test.assertEqual(self.agent.get("/dlq")[1]["dead_letters"], [])
         test.assertEqual({i["state"] for i in self.agent.get("/incidents?limit=1000")[1]["incidents"]}, {"closed"})
