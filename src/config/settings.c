@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "domain/order.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
 #include "net/url.h"
@@ -558,6 +559,22 @@ static enum status check_bands(const struct settings *s)
 	return OK;
 }
 
+static enum status check_rules(const struct settings *s)
+{
+	if (order_check(s->order_rules) != OK)
+		return failure_in(E_INVALID, "ordering.after_dead_letter");
+	for (const char *const *rule = s->dlq_retention_by_type; *rule != NULL; rule++) {
+		const char *sign = strrchr(*rule, '=');
+		long long ms;
+		if (sign == NULL || sign == *rule || str_to_duration(sign + 1, &ms) != OK)
+			return failure(E_INVALID,
+				       "dlq.retention_by_type: \"%.200s\" is no rule; want "
+				       "TYPE=DURATION",
+				       *rule);
+	}
+	return OK;
+}
+
 enum status settings_load(void *mem, const char *file, const struct setting_flag *flags,
 			  size_t flag_count, char *(*environ_of)(const char *), bool wipe,
 			  struct settings **out, struct setting_source **sources)
@@ -574,6 +591,7 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(check_listener(mem, l.settings));
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));
+	TRY(check_rules(l.settings));
 	*out = l.settings;
 	if (sources != NULL)
 		*sources = l.sources;

@@ -19,7 +19,9 @@
 /* Steps that must not give up (escalate, close) start over after this pause. */
 enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000 };
 
-static const struct backoff TICKET_RETRY = {.base_ms = 500, .cap_ms = 60000};
+/* a tracker that is away is noticed and waited for (SRE-012.9); this is for one that is there and
+ * ails */
+static const struct backoff TICKET_RETRY = {.base_ms = 500, .cap_ms = 5000};
 
 struct visit {
 	void *mem;
@@ -222,6 +224,27 @@ static enum status settle(struct visit *v, enum status s, int64_t *due_ms)
 	return OK;
 }
 
+/* Nothing is written unless the step has something to say: a long outage costs nothing. */
+static enum status settle_away(struct visit *v, struct turn *turn)
+{
+	turn->away = v->outcome.peer;
+	turn->due_ms = v->outcome.due_ms == 0 ? INT64_MAX : v->outcome.due_ms;
+	if (v->run.op_count == 0)
+		return OK;
+	int64_t due_ms = 0;
+	struct step_commit c = commit_of(v);
+	c.outcome = "waits";
+	c.note = v->outcome.note;
+	c.next_step = c.step;
+	c.next_attempt = v->job.attempt;
+	c.due_ms = v->job.due_ms;
+	c.ops = v->run.ops;
+	c.op_count = v->run.op_count;
+	TRY(store_commit_step(v->flow->store, &c, &due_ms));
+	tell(v, &c);
+	return OK;
+}
+
 static enum status load_job(const struct flow *flow, int64_t incident, struct job *job,
 			    enum step *step)
 {
@@ -245,14 +268,19 @@ static enum status visit_flow(const struct flow *flow, struct turn *turn, bool *
 	turn->class = flow_steps[v.step].class;
 	if (!mine || v.job.due_ms > clock_now())
 		return OK;
-	v.run = (struct run){
-		.mem = mem, .flow = flow, .attempt = v.job.attempt, .now_ms = clock_now()};
+	v.run = (struct run){.mem = mem,
+			     .flow = flow,
+			     .attempt = v.job.attempt,
+			     .now_ms = clock_now(),
+			     .due_ms = v.job.due_ms};
 	TRY(store_incident(mem, flow->store, turn->incident, &v.run.incident));
 	scope_of(v.run.incident);
 	v.began_ms = clock_monotonic();
 	s = run_step(&v);
 	if (s == E_CANCELED)
 		return s;
+	if (s == OK && v.outcome.kind == OUTCOME_AWAY)
+		return settle_away(&v, turn);
 	TRY(settle(&v, s, &turn->due_ms));
 	*more = turn->due_ms >= 0;
 	return OK;
@@ -310,6 +338,12 @@ static enum status settle_ticket(const struct flow *flow, struct turn *turn,
 	return store_ticket_retry(flow->store, turn->incident, w->op.seq, error, due, now);
 }
 
+/* The embedded tracker is never away. */
+static bool tracker_is_away(const struct flow *flow, int *peer)
+{
+	return flow_is_away(flow, tracker_name(flow->tracker), "", peer);
+}
+
 static enum status visit_ticket(const struct flow *flow, struct turn *turn, bool *more)
 {
 	SCOPE(mem);
@@ -324,12 +358,18 @@ static enum status visit_ticket(const struct flow *flow, struct turn *turn, bool
 	turn->due_ms = w->due_ms;
 	if (w->due_ms > clock_now())
 		return OK;
+	turn->due_ms = INT64_MAX;
+	if (tracker_is_away(flow, &turn->away))
+		return OK;
 	struct ticket_ref ref = {0};
 	const char *note = NULL;
 	int64_t started = clock_now();
 	s = tracker_apply(mem, flow->tracker, &w->op, &w->ref, &ref, &note);
 	if (s == E_CANCELED)
 		return s;
+	if ((s == E_TRANSIENT || s == E_TIMEOUT) && tracker_is_away(flow, &turn->away))
+		return OK;
+	turn->away = WATCH_NOBODY;
 	TRY(settle_ticket(flow, turn, w, s, &ref, note, started));
 	*more = true;
 	return OK;
@@ -347,6 +387,7 @@ static enum status advance_ticket(const struct flow *flow, struct turn *turn)
 
 enum status engine_advance(const struct flow *flow, struct turn *turn)
 {
+	turn->away = WATCH_NOBODY;
 	enum status s =
 		turn->lane == LANE_FLOW ? advance_flow(flow, turn) : advance_ticket(flow, turn);
 

@@ -27,6 +27,7 @@ struct applying {
 	struct writer *writer;
 	const char *store_uid;
 	const struct seal *seal; /* opens what record.h sealed */
+	const char *const *order_rules; /* of order.h */
 	int64_t epoch;           /* of this opening: the fencing token in each key's row */
 	/* its own */
 	struct repeats held[REPEATS_HELD];

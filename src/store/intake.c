@@ -65,6 +65,7 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 			     .writer = w,
 			     .store_uid = in->uid,
 			     .seal = in->options.seal,
+			     .order_rules = in->options.order_rules,
 			     .epoch = in->epoch};
 	const unsigned char *payload;
 	size_t bytes, total = 0;
@@ -177,17 +178,19 @@ static enum status ask_database(struct intake *in, void *mem, const struct event
 	return OK;
 }
 
-static enum status look_up(struct intake *in, void *mem, const struct event *e,
+/* What a dead letter is replayed for may have come before and taken no effect: memory knows it and
+ * only the database is right. */
+static enum status look_up(struct intake *in, const struct admission *a, const struct event *e,
 			   struct admit_result *r, bool *known)
 {
 	struct key_hash h = keys_hash(in->keys, e->source, e->key);
 	enum key_answer answer = keys_find(in->keys, h);
 
 	metric_add(M_IDEMPOTENCY_CACHE, 1, answer == KEY_UNSURE ? "miss" : "hit");
-	*known = answer == KEY_KNOWN;
+	*known = answer == KEY_KNOWN && a->letter == 0;
 	if (answer != KEY_NEW) {
 		bool stored = false;
-		TRY(ask_database(in, mem, e, &stored, &r->correlation_id));
+		TRY(ask_database(in, a->results, e, &stored, &r->correlation_id));
 		*known |= stored;
 	}
 	if (!*known)
@@ -205,7 +208,7 @@ static enum status look(struct intake *in, struct admission *a, bool *fresh)
 		bool known = false;
 		*r = (struct admit_result){.outcome = e == NULL ? ADMIT_REJECTED : ADMIT_ACCEPTED};
 		if (e != NULL && a->set->mode != EVENT_WEBHOOK)
-			TRY(look_up(in, a->results, e, r, &known));
+			TRY(look_up(in, a, e, r, &known));
 		if (known)
 			r->outcome = ADMIT_DUPLICATE;
 		*fresh |= !known;
@@ -350,8 +353,7 @@ static void *serve(void *arg)
 
 enum status intake_admit(struct intake *in, struct admission *a)
 {
-	TRY(record_encode(a->results, a->set, a->origin, a->received_ms, in->options.seal,
-			  &a->record, &a->record_bytes));
+	TRY(record_encode(a->results, a, in->options.seal, &a->record, &a->record_bytes));
 	if (ledger_backlog(in->ledger) > in->options.backlog_limit)
 		return failure_after(1000, E_RATE, "too many events wait to be applied");
 	a->next = NULL;

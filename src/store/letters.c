@@ -26,8 +26,9 @@ static const struct {
 	{"parse", "poison_message"},	    {"envelope", "validation_failure"},
 	{"key", "validation_failure"},	    {"type", "validation_failure"},
 	{"data", "validation_failure"},	    {"schema", "schema_evolution"},
+	{"order", "dependency_failure"},
 	{"oversize", "validation_failure"}, {"step", "dependency_failure"},
-	{"ticket", "dependency_failure"},
+	{"ticket", "dependency_failure"},   {"outbox", "dependency_failure"},
 };
 
 const char *letter_category(const char *kind)
@@ -151,6 +152,8 @@ static enum status insert(struct database *db, const struct letter_row *r, int64
 		r->partition_key, r->group, r->pattern, r->deaths, r->sealed, r->sealed_bytes));
 	*id = database_last_id(db);
 	metric_add(M_DLQ_EVENTS, 1, r->kind, letter_category(r->kind));
+	if (r->permanent)
+		metric_add(M_DLQ_PERMANENT, 1);
 	return OK;
 }
 

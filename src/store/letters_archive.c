@@ -23,7 +23,7 @@
 
 #define ARCHIVE_CONTEXT "dead letter archive"
 
-enum { BITE = 256 };
+enum { BITE = LETTERS_ARCHIVE_BITE };
 
 static char *to_base64(void *mem, const unsigned char *bytes, size_t n)
 {
@@ -93,7 +93,7 @@ static enum status row_view(void *mem, struct store *s, struct database *db, int
 	bool more = false;
 
 	TRY(database_select(db, &row,
-			    "SELECT " LETTER_COLUMNS
+			    "SELECT " LETTER_VALUES
 			    ", replay_history, sealed FROM dead_letter WHERE id = ?",
 			    "i", id));
 	TRY(database_row(db, row, &more));
@@ -235,7 +235,7 @@ static enum status move(struct write *op, struct writer *w, struct database *db)
 		TRY(database_run(db,
 				 "INSERT INTO archived_letter (" LETTER_COLUMNS
 				 ", file, at, bytes, archived_ms)"
-				 " SELECT " LETTER_COLUMNS
+				 " SELECT " LETTER_VALUES
 				 ", ?, ?, ?, ? FROM dead_letter WHERE id = ?",
 				 "siiii", m->file, p->at, p->bytes, m->now_ms, p->id));
 		TRY(database_run(db,
@@ -260,6 +260,7 @@ static enum status archive_marked(struct store *s, struct marking *m)
 		status = writer_await(s->writer, &m->op);
 	}
 	if (status == OK) {
+		atomic_fetch_add(&s->letter_changes, 1);
 		metric_add(M_DLQ_ARCHIVED, (double)m->count);
 		return OK;
 	}
@@ -295,6 +296,19 @@ enum status store_letter_archive(struct store *s, int64_t id, int64_t now_ms)
 	size_t count = 1;
 
 	return archive(s, &p, &count, true, now_ms);
+}
+
+enum status store_letters_archive(struct store *s, int64_t *ids, size_t *count, int64_t now_ms)
+{
+	struct place places[BITE] = {0};
+
+	*count = *count > BITE ? BITE : *count;
+	for (size_t n = 0; n < *count; n++)
+		places[n].id = ids[n];
+	TRY(archive(s, places, count, false, now_ms));
+	for (size_t n = 0; n < *count; n++)
+		ids[n] = places[n].id;
+	return OK;
 }
 
 static enum status find_expired(struct store *s, struct database *db, int64_t now_ms,
@@ -369,7 +383,9 @@ enum status store_letter_drop(struct store *s, int64_t id, const char *token)
 {
 	struct dropping d = {.op = {.run = drop}, .id = id, .token = token};
 
-	return writer_await(s->writer, &d.op);
+	TRY(writer_await(s->writer, &d.op));
+	atomic_fetch_add(&s->letter_changes, 1);
+	return OK;
 }
 
 static enum status read_line(void *mem, const char *path, int64_t at, int64_t bytes, json_t **out)
@@ -377,8 +393,10 @@ static enum status read_line(void *mem, const char *path, int64_t at, int64_t by
 	char *text = NEW_ARRAY(mem, char, (size_t)bytes + 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return trouble(path);
+	if (fd < 0) { /* no retry brings back a file that somebody took away */
+		enum status s = trouble(path);
+		return errno == ENOENT ? failure_in(E_INTERNAL, "put it back") : s;
+	}
 	ssize_t got = pread(fd, text, (size_t)bytes, at);
 	close(fd);
 	if (got != bytes)

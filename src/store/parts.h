@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/database.h"
 #include "store/store.h"
@@ -9,6 +10,11 @@
 
 /* as many as steps usually read at once: opening a connection costs more than all it is used for */
 enum { READERS_KEPT = 64 };
+
+/* How far the rounds of letters_tickets.c have come; theirs alone. */
+struct letter_watch {
+	int64_t newest, changes, scanned_ms;
+};
 
 struct store {
 	const char *path;
@@ -18,12 +24,15 @@ struct store {
 	const char *const *letter_retention_by_type;
 	int letter_replays_max;
 	pthread_mutex_t archive_lock; /* one archives at a time */
+	_Atomic int64_t letter_changes; /* grows whenever letters may have left their group */
+	struct letter_watch letter_watch;
 	int lock_fd;
 	struct intake *intake;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];
 	int reader_count;
+	atomic_bool full;
 };
 
 /* A read-only connection for one query or a few; give it back. */

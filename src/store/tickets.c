@@ -191,7 +191,7 @@ static enum status bury_letter(struct database *db, const struct settling *t, co
 		db, &row,
 		"SELECT i.event_id, i.event_source, i.alertname, i.correlation_id, i.received_ms, "
 		"o.payload"
-		" FROM incident i JOIN ticket_op o ON o.incident = i.id WHERE o.seq = ?",
+		" FROM ticket_op o LEFT JOIN incident i ON o.incident = i.id WHERE o.seq = ?",
 		"i", t->seq));
 	TRY(database_row(db, row, &more));
 	if (!more)
@@ -210,7 +210,7 @@ static enum status bury_letter(struct database *db, const struct settling *t, co
 		.origin = "agent",
 		.received_ms = column_int(row, 4),
 		.failed_ms = t->now_ms,
-		.incident = t->incident,
+		.incident = t->incident > 0 ? t->incident : 0, /* of a group: letters_tickets.c */
 		.body = column_text(mem, row, 5),
 	};
 	database_end(row);

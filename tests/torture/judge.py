@@ -1,8 +1,10 @@
 """Judges a torture run from outside: what the senders were told, what the peers recorded, what the agent answers."""
 import collections
 import concurrent.futures
+import glob
 import http.client
 import json
+import os
 import sqlite3
 import threading
 import urllib.parse
@@ -91,6 +93,10 @@ def judge_effects(v, function, load, by_mark):
             v.find("effects doubled", f"{mark}: {keys} for {[i['id'] for i in incidents]}")
         if not keys and any(e.ends_by_remedy and e.acknowledged["fired"] for e in load.by_mark[mark]):
             v.find("effects lost", f"{mark} was never remedied")
+        by_key = {one["action"].get("idempotency_key"): int(one["id"].split("-")[1]) for one in incidents if "action" in one}
+        order = [by_key[k] for k in keys if k in by_key]
+        if order != sorted(order):
+            v.find("out of order", f"{mark}: effects for the incidents {order}")
         for one in incidents:
             action = one.get("action", {})
             if action.get("result") == "success" and function.done[action["idempotency_key"]] != 1:
@@ -157,6 +163,12 @@ def embedded_tickets(ask):
 def judge_letters(v, ask):
     for letter in ask.get("/dlq?limit=1000")["dead_letters"]:
         v.find("buried", json.dumps(letter)[:300])
+
+
+def judge_log(v, directory):
+    """The end of the log may be torn, and that is nothing to keep; damage would be of what was accepted."""
+    for path in glob.glob(os.path.join(directory, "*.damaged")):
+        v.find("log damaged", os.path.basename(path))
 
 
 def judge_database(v, path):
