@@ -245,11 +245,13 @@ class BackupTest(unittest.TestCase):
         eventually(lambda: self.logged(w, "backup_failed"), "the failure is logged")
         eventually(lambda: w.agent.metric("backup_attempts_total") == 1, "and counted")
         self.assertEqual(w.agent.metric("backup_success_total"), 0)
+        eventually(lambda: w.agent.metric("backup_failing") == 1, "what the in-process alert looks at")
         self.assertEqual(w.agent.metric("backup_last_success_timestamp_seconds"), 0)
         self.assertEqual(w.fire()[0], 200, "alerts are taken in all the same")
         os.unlink(blocked)
         w.tick(61)
         eventually(lambda: w.agent.metric("backup_success_total") == 1, "the next try is made within a minute")
+        eventually(lambda: w.agent.metric("backup_failing") == 0, "and all is well")
 
     def test_a_full_target_disk_fails_the_backup_and_nothing_else(self):
         small = os.path.join(self.vault, "small")
