@@ -89,6 +89,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(FENCING_EPOCH, GAUGE, "fencing_epoch", "", "How often the store was opened: the token of this process.") \
 	M(BACKUP_ATTEMPTS, COUNTER, "backup_attempts_total", "", "Backups that ended, well or not, one for each target.") \
 	M(BACKUP_SUCCESS, COUNTER, "backup_success_total", "", "Backups that ended well.") \
+	M(BACKUP_FAILING, GAUGE, "backup_failing", "", "Targets whose last backup failed.") \
 	M(BACKUP_SECONDS, HISTOGRAM, "backup_duration_seconds", "", "One backup that ended well.") \
 	M(BACKUP_SIZE, GAUGE, "backup_size_bytes", "component", "Of the last backup: store_full, store_increment.") \
 	M(BACKUP_LAST, GAUGE, "backup_last_success_timestamp_seconds", "", \

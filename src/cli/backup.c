@@ -9,8 +9,7 @@
 static const struct option_info BACKUP_OPTIONS[] = {
 	{"full", NULL, "all of it, not only what changed"},
 	{"now", NULL, "also when the newest point is younger than backup.every"},
-	{"key", "FILE",
-	 "the key that seals it (default: encryption.key, or seal.key in the data directory)"},
+	{"key", "FILE", "the key that seals it (default: encryption.key, or seal.key of the data)"},
 	{"work", "DIR", "drill: restore in DIR on trial (default: the data directory)"},
 	{"json", NULL, "print JSON"},
 	{"config", "FILE", "the configuration that serve uses"},

@@ -7,22 +7,10 @@
 #include "cli/command.h"
 
 const struct command *const commands[] = {
-	&command_serve,
-	&command_incidents,
-	&command_show,
-	&command_submit,
-	&command_approve,
-	&command_reject,
-	&command_dlq,
-	&command_schemas,
-	&command_partitions,
-	&command_backup,
-	&command_restore,
-	&command_doctor,
-	&command_config,
-	&command_forward,
-	&command_man,
-	NULL,
+	&command_serve,	     &command_incidents, &command_show,	   &command_submit,
+	&command_approve,    &command_reject,	 &command_dlq,	   &command_schemas,
+	&command_partitions, &command_backup,	 &command_restore, &command_doctor,
+	&command_config,     &command_forward,	 &command_man,	   NULL,
 };
 
 int main(int argc, char **argv)

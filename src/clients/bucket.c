@@ -11,7 +11,14 @@
 #include "clients/sigv4.h"
 #include "net/url.h"
 
-enum { TRIES = 5, NAMES_MAX = 4 * 1024 * 1024, SEGMENTS_MAX = 24, HEADERS_MAX = 6, QUERY_MAX = 4 };
+enum {
+	TRIES = 5,
+	NAMES_MAX = 4 * 1024 * 1024,
+	PAGES_MAX = 8192,
+	SEGMENTS_MAX = 24,
+	HEADERS_MAX = 6,
+	QUERY_MAX = 4
+};
 
 static const struct backoff RETRY = {.base_ms = 200, .cap_ms = 10000};
 
@@ -116,9 +123,10 @@ enum status bucket_decode_list(void *mem, const char *xml, size_t bytes, const c
 	if (memmem(xml, bytes, "<ListBucketResult", 17) == NULL)
 		return failure(E_INVALID, "the answer is no list of a bucket");
 	if (element(xml, end, "IsTruncated", &text, &n) && n == 4 && memcmp(text, "true", 4) == 0) {
-		if (!element(xml, end, "NextContinuationToken", &text, &n) || n == 0)
+		if (element(xml, end, "NextContinuationToken", &text, &n))
+			*next = unescape(mem, text, n);
+		if (str_empty(*next))
 			return failure(E_INVALID, "a list of a bucket ends in the middle");
-		*next = unescape(mem, text, n);
 	}
 	for (const char *at = xml; element(at, end, "Contents", &text, &n); at = text + n) {
 		const char *key = NULL;
@@ -292,6 +300,7 @@ enum status bucket_list(void *mem, const struct bucket *b, char ***names, size_t
 	SCOPE(tmp);
 	char *prefix = *b->prefix == '\0' ? str_dup(tmp, "") : str_fmt(tmp, "%s/", b->prefix);
 	char *next = NULL;
+	int pages = 0;
 
 	*names = NULL;
 	*count = 0;
@@ -307,6 +316,6 @@ enum status bucket_list(void *mem, const struct bucket *b, char ***names, size_t
 		TRY(exchange(page, b, &c, &reply));
 		TRY(bucket_decode_list(mem, reply->body, reply->body_bytes, b->prefix, names, count,
 				       &next));
-	} while (next != NULL);
-	return OK;
+	} while (next != NULL && ++pages < PAGES_MAX);
+	return next == NULL ? OK : failure(E_INVALID, "bucket %s: its list has no end", b->name);
 }

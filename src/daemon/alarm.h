@@ -36,6 +36,9 @@ enum alarm_kind {
 	  "More than 5 % of the events are duplicates; none of them took effect twice") \
 	A(IdempotencyKeyRejected, "warning", GROWTH, IDEMPOTENCY_REJECTED, NULL, IDEMPOTENCY_REJECTED, 0, 300, \
 	  "An event was refused because of a key that looks like an attack, or is none") \
+	A(BackupFailed, "critical", LEVEL, BACKUP_FAILING, NULL, BACKUP_FAILING, 0, 0, \
+	  "A backup of the agent's store failed; the log says why (backup_failed)") \
+	A(BackupTooOld, "warning", LEVEL, RPO, NULL, RPO, 86400, 0, "The newest backup of the agent's store is older than a day") \
 	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "prometheus", PARTITION_ACTIVE, 0, 0, PARTITION) \
 	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "alertmanager", PARTITION_ACTIVE, 0, 0, PARTITION) \
 	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "linear", PARTITION_ACTIVE, 0, 0, PARTITION) \

@@ -34,8 +34,9 @@ struct shipment {
 	struct backup *backup;
 	int64_t due_ms, last_ms; /* the next try; the last point, 0 = none */
 	int64_t prune_ms, drill_ms, drilled_ms;
-	bool known; /* what the target holds was looked up */
-	bool ours;  /* and it took a point of this store since the start: it may be tidied */
+	bool failing; /* the last try */
+	bool known;   /* what the target holds was looked up */
+	bool ours;    /* and it took a point of this store since the start: it may be tidied */
 	struct usual size, took_full, took_increment;
 };
 
@@ -103,12 +104,15 @@ static void show_ages(const struct backups *b, int64_t now_ms)
 {
 	int64_t last = INT64_MAX;
 	int64_t drilled = INT64_MAX;
+	int failing = 0;
 
 	for (size_t n = 0; n < b->count; n++) {
 		const struct shipment *s = &b->shipments[n];
+		failing += s->failing;
 		last = s->last_ms < last ? s->last_ms : last;
 		drilled = s->drilled_ms < drilled ? s->drilled_ms : drilled;
 	}
+	metric_set(M_BACKUP_FAILING, failing);
 	metric_set(M_BACKUP_LAST, (double)last / 1000.0);
 	metric_set(M_DRILL_LAST, (double)drilled / 1000.0);
 	if (last > 0)
@@ -221,6 +225,7 @@ static enum status ship(struct shipment *s, int64_t now_ms)
 	metric_add(M_BACKUP_ATTEMPTS, 1);
 	s->last_ms = r.time_ms;
 	s->ours = true;
+	s->failing = false;
 	s->due_ms = now_ms + set->backup_every;
 	report(s, &r);
 	return OK;
@@ -239,6 +244,7 @@ static void ship_or_say(struct shipment *s, int64_t now_ms)
 	if (status == OK || status == E_CANCELED)
 		return;
 	metric_add(M_BACKUP_ATTEMPTS, 1);
+	s->failing = true;
 	s->due_ms = now_ms + (every < AGAIN_MS ? every : AGAIN_MS);
 	say_failed(s, "backup_failed");
 }

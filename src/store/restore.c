@@ -118,10 +118,12 @@ static enum status take_directory(struct restoring *r)
 		return failure(E_CONFLICT, "%s is not empty: name a new directory with --data",
 			       r->o->data);
 	TRY(directory_clear(r->o->data));
-	/* the lock's name too is gone: hold it under its name */
-	close(r->lock);
+	/* the lock's name too is gone: hold it under its name, and never let go of it meanwhile */
+	int old = r->lock;
 	r->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (r->lock < 0 || flock(r->lock, LOCK_EX | LOCK_NB) != 0)
+	bool locked = r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0;
+	close(old);
+	if (!locked)
 		return trouble(lock, "cannot be locked");
 	TRY(file_write_durably(r->note, NOTE, strlen(NOTE)));
 	return directory_sync(r->o->data);

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -134,6 +135,28 @@ class BackupTest(unittest.TestCase):
             eventually(lambda: not missing(), "every event is known again", patience=20)
             other.stop()
 
+    def test_what_was_answered_and_waits_for_the_database_is_in_the_point(self):
+        w = self.world()
+        w.fire(alertname="Before", event_id="before", annotations={"summary": "x"})
+        w.until_state("escalated")
+        w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "nothing is under way")
+        time.sleep(0.5)
+        lock = sqlite3.connect(os.path.join(self.data(w), "agent-sre.db"), isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")  # the writer waits, the intake log does not
+        batch = [event(alertname=f"Waits{n}", event_id=f"waits-{n}", annotations={"summary": "x"}) for n in range(20)]
+        code, reply = request(w.agent.url, "POST", batch, {"Content-Type": "application/cloudevents-batch+json"})
+        self.assertEqual(code, 200, reply)
+        known = lock.execute("SELECT count(*) FROM event").fetchone()[0]
+        self.backup(w)
+        lock.execute("ROLLBACK")
+        lock.close()
+        self.assertEqual(known, 1, "the database knew none of them")
+        fresh, _ = self.restore(w)
+        self.go_on(w, fresh)
+        for n in range(20):
+            eventually(lambda n=n: w.agent.get(f"/events/prometheus-events/waits-{n}")[0] == 200, f"event {n} is known again")
+        self.assertEqual(len(w.agent.incidents()), 21)
+
     def test_a_time_between_two_points_gives_the_earlier_one(self):
         w = self.world()
         w.fire(alertname="First", event_id="1")
@@ -222,11 +245,13 @@ class BackupTest(unittest.TestCase):
         eventually(lambda: self.logged(w, "backup_failed"), "the failure is logged")
         eventually(lambda: w.agent.metric("backup_attempts_total") == 1, "and counted")
         self.assertEqual(w.agent.metric("backup_success_total"), 0)
+        eventually(lambda: w.agent.metric("backup_failing") == 1, "what the in-process alert looks at")
         self.assertEqual(w.agent.metric("backup_last_success_timestamp_seconds"), 0)
         self.assertEqual(w.fire()[0], 200, "alerts are taken in all the same")
         os.unlink(blocked)
         w.tick(61)
         eventually(lambda: w.agent.metric("backup_success_total") == 1, "the next try is made within a minute")
+        eventually(lambda: w.agent.metric("backup_failing") == 0, "and all is well")
 
     def test_a_full_target_disk_fails_the_backup_and_nothing_else(self):
         small = os.path.join(self.vault, "small")
