@@ -195,6 +195,24 @@ static void print_history(const json_t *letter)
 	}
 }
 
+/* Which versions would have been read, and what did not fit. */
+static void print_schema(const json_t *schema)
+{
+	size_t n;
+	json_t *one;
+
+	if (!json_is_object(schema))
+		return;
+	printf("%-13s %s of %s, supported:", "schema", show_word(schema, "detected_version"),
+	       show_word(schema, "type"));
+	json_array_foreach (json_object_get(schema, "supported"), n, one)
+		printf(" %s", json_string_value(one));
+	printf("\n");
+	json_array_foreach (json_object_get(schema, "violations"), n, one)
+		printf("%-13s %s at %s: %s\n", "", show_word(one, "rule"),
+		       show_word(one, "pointer"), show_word(one, "message"));
+}
+
 static void print_letter(const json_t *letter)
 {
 	static const char *const FIELDS[][2] = {
@@ -226,6 +244,7 @@ static void print_letter(const json_t *letter)
 	printf("%-13s %lld, %lld of them replays\n", "attempts",
 	       (long long)json_int(letter, "attempts", 0),
 	       (long long)json_int(letter, "replays", 0));
+	print_schema(json_object_get(letter, "schema"));
 	print_history(letter);
 	if (json_is_object(json_object_get(letter, "event")))
 		print_body(json_object_get(letter, "event"));

@@ -545,6 +545,7 @@ static enum status check_peers(void *mem, const struct settings *s)
 	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
 	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
 	TRY(check_plaintext(mem, s, "linear.url", s->linear_url));
+	TRY(check_plaintext(mem, s, "backup.s3.endpoint", s->backup_s3_endpoint));
 	return check_functions(mem, s);
 }
 

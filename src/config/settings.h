@@ -84,6 +84,16 @@
 	S(outbox_limit, INTEGER, "outbox.limit", "", "100000", "1..10000000", "incidents that may wait for a peer that is away; more become dead letters until it is back") \
 	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
 	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \
+	S(backup_target, LIST, "backup.target", "AGENT_SRE_BACKUP_TARGET", "", "directories, s3://BUCKET/PREFIX", "where serve keeps backups of its store, each in all of these places; without it none") \
+	S(backup_every, DURATION, "backup.every", "", "15m", "1s..1h", "how often what changed is shipped: the most that a lost disk can cost") \
+	S(backup_full_every, DURATION, "backup.full_every", "", "24h", "1m..7d", "how often all of it is shipped") \
+	S(backup_keep, DURATION, "backup.keep", "", "30d", "30d..3650d", "how long backups are kept; the newest full one and what builds on it always stay") \
+	S(backup_drill_every, DURATION, "backup.drill_every", "", "30d", "1m..92d", "how often the newest backup is restored on trial") \
+	S(backup_s3_endpoint, URL, "backup.s3.endpoint", "AWS_ENDPOINT_URL", "", "http(s) URL", "the S3 or MinIO server of s3:// targets; empty: Amazon's of that region") \
+	S(backup_s3_region, STRING, "backup.s3.region", "AWS_REGION", "us-east-1", "a region", "of the bucket") \
+	S(backup_s3_key_id, STRING, "backup.s3.access_key_id", "AWS_ACCESS_KEY_ID", "", "a key id", "who signs the requests") \
+	S(backup_s3_secret, SECRET, "backup.s3.secret_access_key", "AWS_SECRET_ACCESS_KEY", "", "a secret key", "signs the requests") \
+	S(backup_s3_token, SECRET, "backup.s3.session_token", "AWS_SESSION_TOKEN", "", "a token", "of temporary credentials") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
 	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \
 	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \

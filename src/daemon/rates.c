@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "base/bucket.h"
+#include "base/token_bucket.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -14,13 +14,13 @@ enum { EVENTS, READS, CHANGES, FIXED_PROFILES, CALLER_BYTES = 64, HASH_SLOTS = 2
 
 struct profile {
 	char pattern[256]; /* of event sources; "" for the fixed ones */
-	struct bucket_rate rate;
+	struct token_rate rate;
 };
 
 struct caller {
 	char name[CALLER_BYTES];
 	size_t profile;
-	struct bucket bucket;
+	struct token_bucket bucket;
 	uint64_t used; /* grows with each use */
 	unsigned slot;
 	struct caller *next; /* in its slot */
@@ -62,8 +62,8 @@ static enum status parse(const char *text, struct profile *out)
 		return wrong(text);
 	str_print(out->pattern, sizeof(out->pattern), "%s",
 		  str_ndup(tmp, text, (size_t)(sign - text)));
-	out->rate = (struct bucket_rate){.per_second = (double)events / seconds,
-					 .burst = (double)events};
+	out->rate = (struct token_rate){.per_second = (double)events / seconds,
+					.burst = (double)events};
 	return OK;
 }
 
@@ -80,9 +80,9 @@ enum status rates_check(const struct settings *s)
 	return OK;
 }
 
-static struct bucket_rate rate_of(long long per_second, long long burst)
+static struct token_rate rate_of(long long per_second, long long burst)
 {
-	return (struct bucket_rate){.per_second = (double)per_second, .burst = (double)burst};
+	return (struct token_rate){.per_second = (double)per_second, .burst = (double)burst};
 }
 
 enum status rates_configure(const struct settings *s)
@@ -148,7 +148,7 @@ static struct caller *obtain(const char *name, size_t profile, int64_t now_ms)
 		c->slot = slot;
 		c->next = table.slots[slot];
 		table.slots[slot] = c;
-		bucket_init(&c->bucket, &table.profiles[profile].rate, now_ms);
+		token_bucket_init(&c->bucket, &table.profiles[profile].rate, now_ms);
 	}
 	c->used = ++table.uses;
 	return c;
@@ -166,13 +166,13 @@ static int64_t take(const char *name, const double *wanted)
 		if (wanted[p] == 0)
 			continue;
 		callers[p] = obtain(name, p, now);
-		int64_t mine =
-			bucket_wait(&callers[p]->bucket, &table.profiles[p].rate, wanted[p], now);
+		int64_t mine = token_bucket_wait(&callers[p]->bucket, &table.profiles[p].rate,
+						 wanted[p], now);
 		wait = mine > wait ? mine : wait;
 	}
 	for (size_t p = 0; wait == 0 && p < table.profile_count; p++)
 		if (callers[p] != NULL)
-			bucket_take(&callers[p]->bucket, wanted[p]);
+			token_bucket_take(&callers[p]->bucket, wanted[p]);
 	return wait;
 }
 

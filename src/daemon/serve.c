@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "clients/otlp.h"
 #include "daemon/api.h"
+#include "daemon/backups.h"
 #include "daemon/broker.h"
 #include "daemon/desk.h"
 #include "daemon/dlq.h"
@@ -61,6 +62,7 @@ struct service {
 	struct alertmanager alertmanager; /* as the flow's, with less patience */
 	struct evaluator *evaluator;
 	struct letter_ticket_rules ticket_rules;
+	struct backups *backups;
 };
 
 static bool token_fits(const char *have, const char *want)
@@ -329,11 +331,14 @@ static enum status start(void *mem, struct service *s)
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
 	TRY(start_broker(mem, s));
-	return start_evaluator(mem, s);
+	TRY(start_evaluator(mem, s));
+	return backups_are_configured(s->settings) ? backups_start(mem, s->settings, &s->backups)
+						   : OK;
 }
 
 static void stop(struct service *s)
 {
+	backups_stop(s->backups);
 	if (s->dlq.replay != NULL)
 		replay_cancel(s->dlq.replay);
 	if (s->server != NULL)

@@ -358,6 +358,32 @@ static enum status blame_data(void *mem, const struct source *from, const struct
 	return failure(E_INVALID, "%s", why);
 }
 
+/* Where the incident finds it whatever the version (incident_slo). No label: that would make
+ * another alert of it. */
+static void annotate(void *mem, struct alert *a, const char *slo)
+{
+	const struct labels old = a->annotations;
+
+	if (*slo == '\0' || labels_get(&old, "slo") != NULL)
+		return;
+	a->annotations = (struct labels){.at = NEW_ARRAY(mem, struct label, old.count + 1),
+					 .count = old.count + 1};
+	for (size_t n = 0; n < old.count; n++)
+		a->annotations.at[n] = old.at[n];
+	a->annotations.at[old.count] = (struct label){.name = "slo", .value = slo};
+	labels_sort(&a->annotations);
+}
+
+static enum status keep_slo(void *mem, struct event *e, const char *slo)
+{
+	if (strlen(slo) > LIMIT_LABEL_VALUE_BYTES)
+		return failure(E_INVALID, "data.slo is longer than %d bytes",
+			       LIMIT_LABEL_VALUE_BYTES);
+	e->slo = slo;
+	annotate(mem, e->alert, slo);
+	return OK;
+}
+
 static enum status decode_data(void *mem, const struct source *from, const struct draft *d,
 			       struct event *e, struct event_member *m)
 {
@@ -373,11 +399,12 @@ static enum status decode_data(void *mem, const struct source *from, const struc
 		m->report = found.report;
 		return s;
 	}
-	if (alert_decode(mem, node_of(mem, found.data), from->request->received_ms, &e->alert) !=
-	    OK)
+	s = alert_decode(mem, node_of(mem, found.data), from->request->received_ms, &e->alert);
+	if (s == OK)
+		s = keep_slo(mem, e, found.slo);
+	if (s != OK)
 		return blame_data(mem, from, d, m);
 	e->version = found.version;
-	e->slo = found.slo;
 	e->schema = *found.dataschema == '\0' ? "" : str_dup(mem, found.dataschema);
 	e->sequence = sequence_of(mem, d->sequence, found.data);
 	return OK;

@@ -24,7 +24,7 @@ struct event {
 	const char *subject;        /* "" when absent */
 	const char *schema;         /* dataschema, "" when absent; after a transformation the new one */
 	const char *version;        /* of the schema, as received: "v1.0" when no dataschema came */
-	const char *slo;            /* data.slo, "" when absent (SRE-013.11) */
+	const char *slo;            /* data.slo, "" when absent (SRE-013.11); also an annotation of the alert */
 	int64_t time_ms;            /* 0 when absent */
 	const char *key;            /* extension idempotencykey, else the id: with the source it says
 				       whether an event was there before */

@@ -311,7 +311,7 @@ static bool is_time(const char *text)
 	if (clock_parse(text, &ms) != OK)
 		return false;
 	bool leap = strncmp(text + strlen("2016-12-31T23:59:"), "60", 2) == 0;
-	return !leap || ms / 1000 % (24 * 3600) == 0;
+	return !leap || ms / 1000 % (24LL * 3600) == 0;
 }
 
 static bool check_format(struct check *c, const struct node *n, const char *text,

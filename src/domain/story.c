@@ -147,8 +147,7 @@ static void add_slo(void *mem, char **out, const struct incident *i, const struc
 {
 	str_add(out, "\n**SLM Context**\n\n");
 	if (slo == NULL || str_empty(slo->slo)) {
-		bullet(mem, out, "SLO",
-		       json_str(i->labels, "slo") == NULL ? "unknown" : json_str(i->labels, "slo"));
+		bullet(mem, out, "SLO", incident_slo(i) == NULL ? "unknown" : incident_slo(i));
 		str_add(out, "- SLM data was unavailable when this ticket was opened; priority "
 			     "follows the alert's severity alone\n");
 		return;

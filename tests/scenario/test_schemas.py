@@ -2,9 +2,12 @@
 import json
 import os
 import signal
+import subprocess
 import unittest
 
 from world import LABELS, World, event, eventually, post_event, request
+
+from harness import AGENT  # noqa: E402
 
 FIRED = "io.homelab.prometheus.alert.fired"
 TYPES = "io.homelab.prometheus.alert.*"
@@ -146,6 +149,30 @@ class SchemasTest(unittest.TestCase):
         w.agent.kill()
         self.assertTrue(w.agent.start(), w.agent.stderr())
         self.assertEqual(post_event(w.agent.url, versioned("v3.0", 0))[0], 200)
+
+    def test_the_slo_of_any_version_reaches_the_ticket(self):
+        for n, version in enumerate(("v1.1", "v2.0")):
+            w = self.world()
+            self.assertEqual(post_event(w.agent.url, versioned(version, n, slo="availability"))[0], 200)
+            ticket = w.until(lambda w=w: (r := w.agent.get("/tickets/SRE-1"))[0] == 200 and r[1], "ticket")
+            self.assertIn("SLO: availability", ticket["body"])
+
+    def test_a_refused_event_keeps_what_is_known_of_its_schema(self):
+        w = self.world()
+        cases = ((versioned("v9.0", 0), "v9.0", "version", "/dataschema"),
+                 ({**versioned("v1.0", 1), "dataschema": AT + "v2.0"}, "v2.0", "required", "/data/alert_name"),
+                 ({**versioned("v2.0", 2), "dataschema": AT + "v1.0"}, "v1.0", "anyOf", "/data"))
+        for n, (body, version, rule, pointer) in enumerate(cases):
+            self.assertEqual(post_event(w.agent.url, body)[0], 400)
+            newest = self.letters(w)[0]["dlq_id"]
+            schema = w.agent.get(f"/dlq/{newest}")[1]["schema"]
+            self.assertEqual((schema["type"], schema["dataschema"], schema["detected_version"], schema["supported"]),
+                             (FIRED, body["dataschema"], version, ["v1.0", "v1.1", "v2.0"]))
+            self.assertEqual([(v["rule"], v["pointer"]) for v in schema["violations"]], [(rule, pointer)])
+            self.assertEqual(len(self.letters(w)), n + 1)
+        shown = subprocess.run([AGENT, "dlq", "show", str(newest - 1), "--server", w.agent.url], capture_output=True, text=True)
+        self.assertIn(f"schema        v2.0 of {FIRED}, supported: v1.0 v1.1 v2.0", shown.stdout)
+        self.assertIn("required at /data/alert_name: /alert_name is missing", shown.stdout)
 
     def test_metrics_and_log_name_the_version(self):
         w = self.world()

@@ -167,6 +167,10 @@ static void all_versions_become_the_same_record_and_slo_survives(void **state)
 	assert_string_equal(first->slo, "");
 	assert_string_equal(additive->slo, "availability");
 	assert_string_equal(breaking->slo, "availability");
+	assert_null(labels_get(&first->alert->annotations, "slo"));
+	assert_string_equal(labels_get(&additive->alert->annotations, "slo"), "availability");
+	assert_string_equal(labels_get(&breaking->alert->annotations, "slo"), "availability");
+	assert_null(labels_get(&breaking->alert->labels, "slo"));
 	assert_string_equal(additive->schema, AT "v1.1");
 	assert_string_equal(breaking->schema, AT "v1.0");
 	schema_registry_release(r);
@@ -283,6 +287,30 @@ static void what_breaks_its_schema_is_refused_with_rule_and_pointer(void **state
 		assert_string_equal(json_str(violation(&m), "pointer"), CASES[n].pointer);
 		assert_true(strlen(json_str(violation(&m), "message")) > 0);
 	}
+	schema_registry_release(r);
+}
+
+static void a_slo_is_bounded_and_does_not_replace_an_annotation(void **state)
+{
+	SCOPE(mem);
+	struct schema_registry *r = built_in();
+	char *slo = NEW_ARRAY(mem, char, 4098);
+
+	(void)state;
+	memset(slo, 'x', 4096);
+	accepted(mem, r, AT "v1.1", str_fmt(mem, V1(",\"slo\":\"%s\""), slo));
+	slo[4096] = 'x';
+	struct event_member m = decode(mem, r, AT "v1.1", str_fmt(mem, V1(",\"slo\":\"%s\""), slo));
+	assert_null(m.event);
+	assert_non_null(strstr(m.error, "data.slo is longer than 4096 bytes"));
+	const struct event *e = accepted(mem, r, AT "v1.1",
+					 V1(",\"slo\":\"latency\",\"annotations\":{\"slo\":\"own\","
+					    "\"a\":\"1\",\"z\":\"2\"}"));
+	assert_string_equal(labels_get(&e->alert->annotations, "slo"), "own");
+	e = accepted(mem, r, AT "v1.1",
+		     V1(",\"slo\":\"latency\",\"annotations\":{\"z\":\"2\",\"a\":\"1\"}"));
+	assert_string_equal(labels_text(mem, &e->alert->annotations),
+			    "{\"a\":\"1\",\"slo\":\"latency\",\"z\":\"2\"}");
 	schema_registry_release(r);
 }
 
@@ -674,6 +702,7 @@ int main(void)
 		cmocka_unit_test(additive_changes_need_nothing),
 		cmocka_unit_test(an_unknown_version_is_refused_with_all_that_is_known),
 		cmocka_unit_test(what_breaks_its_schema_is_refused_with_rule_and_pointer),
+		cmocka_unit_test(a_slo_is_bounded_and_does_not_replace_an_annotation),
 		cmocka_unit_test(a_breaking_version_without_adapter_is_not_activated_but_by_force),
 		cmocka_unit_test(events_are_transformed_by_a_table_of_version_pairs),
 		cmocka_unit_test(adapters_lead_there_step_by_step_and_never_in_circles),

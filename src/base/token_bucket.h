@@ -7,18 +7,18 @@
 
 #include <stdint.h>
 
-struct bucket_rate {
+struct token_rate {
 	double per_second; /* > 0 */
 	double burst;      /* ≥ 1: how much a rested bucket holds */
 };
 
-struct bucket {
+struct token_bucket {
 	double tokens; /* negative: in debt */
 	int64_t at_ms; /* of `tokens` */
 };
 
-void bucket_init(struct bucket *b, const struct bucket_rate *r, int64_t now_ms); /* full */
+void token_bucket_init(struct token_bucket *b, const struct token_rate *r, int64_t now_ms); /* full */
 
 /* Refills it; 0: `n` may pass now, else in how many ms to ask again. Takes nothing. */
-int64_t bucket_wait(struct bucket *b, const struct bucket_rate *r, double n, int64_t now_ms);
-void bucket_take(struct bucket *b, double n);
+int64_t token_bucket_wait(struct token_bucket *b, const struct token_rate *r, double n, int64_t now_ms);
+void token_bucket_take(struct token_bucket *b, double n);

@@ -1,13 +1,14 @@
-#include "base/bucket.h"
+#include "base/token_bucket.h"
 
 #include <math.h>
 
-void bucket_init(struct bucket *b, const struct bucket_rate *r, int64_t now_ms)
+void token_bucket_init(struct token_bucket *b, const struct token_rate *r, int64_t now_ms)
 {
-	*b = (struct bucket){.tokens = r->burst, .at_ms = now_ms};
+	*b = (struct token_bucket){.tokens = r->burst, .at_ms = now_ms};
 }
 
-int64_t bucket_wait(struct bucket *b, const struct bucket_rate *r, double n, int64_t now_ms)
+int64_t token_bucket_wait(struct token_bucket *b, const struct token_rate *r, double n,
+			  int64_t now_ms)
 {
 	double wanted = n < r->burst ? n : r->burst;
 
@@ -22,7 +23,7 @@ int64_t bucket_wait(struct bucket *b, const struct bucket_rate *r, double n, int
 	return (int64_t)ceil((wanted - b->tokens) * 1000.0 / r->per_second);
 }
 
-void bucket_take(struct bucket *b, double n)
+void token_bucket_take(struct token_bucket *b, double n)
 {
 	b->tokens -= n;
 }
