@@ -77,6 +77,7 @@ class Agent:
         self.lines = []
         self.url = None
         self.starts = 0
+        self.prefix = []  # of the command: another network, other limits
 
     def start(self, crash_after=None, crash_log=None, listen="127.0.0.1:0"):
         env = dict(self.env)
@@ -87,7 +88,7 @@ class Agent:
         self.errors = open(os.path.join(self.dir, f"stderr-{self.starts}"), "w+")
         self.starts += 1
         self.process = subprocess.Popen(
-            [AGENT, "serve", "--config", self.config, "--data", os.path.join(self.dir, "data"), "--listen", listen],
+            [*self.prefix, AGENT, "serve", "--config", self.config, "--data", os.path.join(self.dir, "data"), "--listen", listen],
             env=env, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         ready = threading.Event()
         self.reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)

@@ -17,7 +17,7 @@ enum alarm_kind {
 	ALARM_SHARE,  /* its growth over the growth of `of`, when `of` grew by ALARM_SHARE_LEAST or more */
 };
 
-/* A(name, severity, kind, metric, label value or NULL = all series, of, above, window in s, summary). To add one is to
+/* A(name, severity, kind, metric, label value or NULL = all series (of a level it becomes the alert's label component), of, above, window in s, summary). To add one is to
  * add a line here and its rule to deploy/alerts.yaml. */
 #define ALARMS(A) \
 	A(DLQGrowingRapidly, "warning", GROWTH, DLQ_EVENTS, NULL, DLQ_EVENTS, 10, 60, \
@@ -29,7 +29,21 @@ enum alarm_kind {
 	A(HighEventFailureRate, "warning", SHARE, CLOUDEVENTS_RECEIVED, "rejected", CLOUDEVENTS_RECEIVED, 0.05, 300, \
 	  "More than 5 % of the events are rejected") \
 	A(SchemaCompatibilityFailure, "critical", GROWTH, SCHEMA_ERRORS, NULL, SCHEMA_ERRORS, 0, 300, \
-	  "An event fits no supported schema version and no adapter")
+	  "An event fits no supported schema version and no adapter") \
+	A(EventOrderViolation, "warning", GROWTH, ORDER_VIOLATIONS, NULL, ORDER_VIOLATIONS, 0, 300, \
+	  "A sequence number came late or twice") \
+	A(DuplicateEventProcessing, "warning", SHARE, DUPLICATES, NULL, CLOUDEVENTS_RECEIVED, 0.05, 300, \
+	  "More than 5 % of the events are duplicates; none of them took effect twice") \
+	A(IdempotencyKeyRejected, "warning", GROWTH, IDEMPOTENCY_REJECTED, NULL, IDEMPOTENCY_REJECTED, 0, 300, \
+	  "An event was refused because of a key that looks like an attack, or is none") \
+	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "prometheus", PARTITION_ACTIVE, 0, 0, PARTITION) \
+	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "alertmanager", PARTITION_ACTIVE, 0, 0, PARTITION) \
+	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "linear", PARTITION_ACTIVE, 0, 0, PARTITION) \
+	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "function", PARTITION_ACTIVE, 0, 0, PARTITION) \
+	A(NetworkPartitionDetected, "critical", LEVEL, PARTITION_ACTIVE, "broker", PARTITION_ACTIVE, 0, 0, PARTITION) \
+	A(NetworkPartitionDetected, "warning", LEVEL, PARTITION_ACTIVE, "otlp", PARTITION_ACTIVE, 0, 0, PARTITION)
+
+#define PARTITION "A peer is away; what needs it waits, look at GET /partitions"
 
 struct alarm_rule {
 	const char *name, *severity;

@@ -333,12 +333,8 @@ static enum status prepare(struct backups *b, struct shipment *s, const char *na
 
 static enum status start_thread(struct backups *b)
 {
-	pthread_condattr_t attributes;
 
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&b->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&b->wake);
 	pthread_mutex_init(&b->lock, NULL);
 	if (pthread_create(&b->thread, NULL, run, b) != 0)
 		return failure(E_INTERNAL, "backup: cannot start a thread");

@@ -70,12 +70,16 @@ static json_t *alert_of(void *mem, const struct evaluator *e, const struct watch
 	const struct alarm_rule *r = w->alarm.rule;
 	int64_t ends = w->alarm.firing ? clock_now() + OUTLIVES_MS : w->ends_ms;
 
-	return json_pack("{s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s}, s:s, s:s}", "labels", "alertname",
-			 r->name, "severity", r->severity, "service", "agent-sre", "instance",
-			 e->options.instance, "annotations", "summary", r->summary, "description",
-			 str_fmt(mem, "%g, and the limit is %g", w->alarm.value, r->above),
-			 "startsAt", clock_format(mem, w->starts_ms), "endsAt",
-			 clock_format(mem, ends));
+	json_t *alert = json_pack(
+		"{s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s}, s:s, s:s}", "labels", "alertname", r->name,
+		"severity", r->severity, "service", "agent-sre", "instance", e->options.instance,
+		"annotations", "summary", r->summary, "description",
+		str_fmt(mem, "%g, and the limit is %g", w->alarm.value, r->above), "startsAt",
+		clock_format(mem, w->starts_ms), "endsAt", clock_format(mem, ends));
+	if (r->kind == ALARM_LEVEL && r->value != NULL)
+		json_object_set_new(json_object_get(alert, "labels"), "component",
+				    json_string(r->value));
+	return alert;
 }
 
 static void settle(struct evaluator *e, enum status s)
@@ -141,7 +145,6 @@ static void *run(void *arg)
 enum status evaluator_start(void *mem, const struct evaluator_options *o, struct evaluator **out)
 {
 	struct evaluator *e = NEW(mem, struct evaluator);
-	pthread_condattr_t attributes;
 	const struct alarm_rule *rules = alarm_rules(&e->count);
 
 	e->options = *o;
@@ -149,10 +152,7 @@ enum status evaluator_start(void *mem, const struct evaluator_options *o, struct
 	for (size_t n = 0; n < e->count; n++)
 		e->watched[n].alarm.rule = &rules[n];
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&e->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&e->wake);
 	if (pthread_create(&e->thread, NULL, run, e) != 0)
 		return failure(E_INTERNAL, "cannot start the thread of the alerts");
 	*out = e;

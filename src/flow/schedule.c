@@ -530,7 +530,6 @@ static void share_out(struct schedule *s, int workers)
 static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 {
 	struct schedule *s = NEW(mem, struct schedule);
-	pthread_condattr_t attributes;
 
 	s->flow = flow;
 	s->max_workers = max_workers;
@@ -543,12 +542,9 @@ static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 		line_init(&s->parked[c]);
 	share_out(s, max_workers);
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->due_changed, &attributes);
-	pthread_cond_init(&s->at_rest, &attributes);
+	clock_condition_init(&s->due_changed);
+	clock_condition_init(&s->at_rest);
 	pthread_cond_init(&s->ready_more, NULL);
-	pthread_condattr_destroy(&attributes);
 	return s;
 }
 

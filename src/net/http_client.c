@@ -242,6 +242,7 @@ static void set_connection(struct exchange *x)
 	if (q->once) {
 		curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L);
 		curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L);
+		curl_easy_setopt(x->easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	}
 	if (q->connect_only)
 		curl_easy_setopt(x->easy, CURLOPT_CONNECT_ONLY, 1L);

@@ -29,7 +29,7 @@ struct http_request {
 				       The Host header, and for https the certificate name, stay the URL's */
 	const char *ca_file;        /* NULL = the system's */
 	bool once;                  /* never on a kept-alive connection: libcurl sends a request again, POST
-				       too, when a reused connection turns out to be dead */
+				       too, when a reused connection turns out to be dead; the name is looked up anew */
 	bool connect_only;          /* connects, shakes hands when https, sends nothing: OK without code and body */
 	const char *peer;           /* a word for metrics, such as "prometheus"; NULL = not counted */
 };

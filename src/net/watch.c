@@ -5,9 +5,9 @@
  *      ├─────────────────────────────────┘                                                       │
  *      └──────────────────────────── two proofs in a row succeed ◄───────────────────────────────┘
  *
- * A suspected peer is looked at twice at the same time: one connection that was lost says little,
- * three in a row that took up to a second each say much, and the verdict comes within three seconds
- * all the same.
+ * A call that fails counts as one bad look. A suspected peer is looked at twice at the same time:
+ * one connection that was lost says little, three in a row that took up to a second each say much,
+ * and the verdict comes within three seconds all the same.
  */
 #include "net/watch.h"
 
@@ -22,6 +22,7 @@
 
 enum {
 	HEALTHY_MS = 2000,
+	EARLY_MS = 1500,
 	AGAIN_MS = 100, /* after a sign of trouble, and between two proofs */
 	IDLE_MS = 1000,
 	UNUSED_MS = 600000, /* a host that is not called is not looked at */
@@ -72,14 +73,10 @@ static int drop(struct watch *w)
 struct watch *watch_new(void *mem, struct http_client *http)
 {
 	struct watch *w = NEW(mem, struct watch);
-	pthread_condattr_t attributes;
 
 	w->http = http;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_condition_init(&w->wake);
 	talloc_set_destructor(w, drop);
 	http_client_observe(http, observe, w);
 	return w;
@@ -287,6 +284,9 @@ static void report(struct watch *w, int peer, bool good, const char *kind, const
 		return;
 	}
 	note_trouble(p, kind, error, now);
+	if (p->bad_in_row == 0)
+		p->bad_in_row =
+			1; /* however many calls were under way on a connection that broke */
 	if (breaker_failed(&p->breaker, now))
 		went_away(w, p, now);
 	else
@@ -340,14 +340,35 @@ struct round {
 	int64_t began_ms;
 };
 
-static bool is_due(struct peer *p, int64_t now, int64_t *next)
+static bool is_healthy(const struct peer *p)
+{
+	return p->breaker.state == BREAKER_CLOSED && !p->suspected;
+}
+
+static bool is_idle(const struct peer *p, int64_t now)
+{
+	return p->one_of_many && is_healthy(p) && now - p->used_ms > UNUSED_MS;
+}
+
+/* When the turn of one of the healthy has come, it is the turn of all that were not looked at just
+ * now: a round lasts as long as its slowest look, and peers that fail together are to fail in the
+ * same one. */
+static bool turn_of_healthy(const struct watch *w, int64_t now)
+{
+	for (int n = 0; n < w->count; n++)
+		if (is_healthy(&w->peers[n]) && !is_idle(&w->peers[n], now) &&
+		    w->peers[n].next_look_ms <= now)
+			return true;
+	return false;
+}
+
+static bool is_due(struct peer *p, int64_t now, int64_t early_ms, int64_t *next)
 {
 	int64_t wait = 0;
 
-	if (p->breaker.state == BREAKER_CLOSED && p->one_of_many && !p->suspected &&
-	    now - p->used_ms > UNUSED_MS)
+	if (is_idle(p, now))
 		return false;
-	if (p->next_look_ms > now) {
+	if (p->next_look_ms > now + (is_healthy(p) ? early_ms : 0)) {
 		*next = p->next_look_ms < *next ? p->next_look_ms : *next;
 		return false;
 	}
@@ -357,20 +378,32 @@ static bool is_due(struct peer *p, int64_t now, int64_t *next)
 	return false;
 }
 
+/* Every other one on a new connection: an open one works on when the name is gone, or nobody
+ * listens any more. */
+static struct http_request look_of(const struct peer *p)
+{
+	struct http_request q = p->look;
+
+	q.once = q.once || p->looks % 2 == 1;
+	return q;
+}
+
 static void gather(struct watch *w, struct round *r, int64_t *next)
 {
 	int64_t now = clock_monotonic();
+
+	int64_t early_ms = turn_of_healthy(w, now) ? EARLY_MS : 0;
 
 	r->count = 0;
 	r->began_ms = now;
 	for (int n = 0; n < w->count && r->count + 2 <= ROUND_MAX; n++) {
 		struct peer *p = &w->peers[n];
-		if (!is_due(p, now, next))
+		if (!is_due(p, now, early_ms, next))
 			continue;
 		bool closed = p->breaker.state == BREAKER_CLOSED;
 		for (int twice = closed && p->suspected; twice >= 0; twice--) {
 			r->peers[r->count] = n;
-			r->requests[r->count++] = closed && !p->suspected ? p->look : p->proof;
+			r->requests[r->count++] = closed && !p->suspected ? look_of(p) : p->proof;
 		}
 		p->next_look_ms = INT64_MAX; /* until this one is judged */
 	}

@@ -60,11 +60,12 @@ def read_message(stream, of_head=False):
 
 
 class Faults:
-    def __init__(self, port, certificates=None):
-        """Before `port` of loopback."""
-        self.peer = port
+    def __init__(self, port, certificates=None, host="127.0.0.1"):
+        """At `host`, before `port` of loopback."""
+        self.peer, self.host = port, host
         self.mode = "pass"
-        self.forwarded = 0
+        self.forwarded = self.lost = 0
+        self.delay_s, self.lose_every = 0, 0  # each reply comes later; one of so many requests is lost
         self.lock = threading.RLock()
         self.open, self.fillers = set(), []
         self.contexts = {}
@@ -84,7 +85,7 @@ class Faults:
         deadline = time.monotonic() + 10
         while True:
             try:
-                s.bind(("127.0.0.1", self.port))
+                s.bind((self.host, self.port))
                 break
             except OSError:  # an outgoing connection of somebody may hold the port for a moment
                 if time.monotonic() > deadline:
@@ -136,7 +137,7 @@ class Faults:
         for _ in range(8):
             s = socket.socket()
             s.setblocking(False)
-            s.connect_ex(("127.0.0.1", self.port))
+            s.connect_ex((self.host, self.port))
             self.fillers.append(s)
         time.sleep(0.05)
 
@@ -195,6 +196,11 @@ class Faults:
             words = {"429": "Too Many Requests", "503": "Service Unavailable"}
             connection.sendall(f"HTTP/1.1 {mode} {words[mode]}\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".encode())
             return True
+        if self.lose_every and self.forwarded % self.lose_every == self.lose_every - 1:
+            self.lost += 1
+            self.forwarded += 1
+            return False
+        time.sleep(self.delay_s)
         reply = self.forward(message)
         if reply is None:
             return False

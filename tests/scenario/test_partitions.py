@@ -339,6 +339,75 @@ class OutageTest(unittest.TestCase):
         for peer in PEERS:
             w.faults[peer].set("pass")
 
+    def test_the_agent_tells_alertmanager_itself_and_takes_it_back(self):
+        """Within seconds, not after a scrape; when Alertmanager is away too, as soon as that is back."""
+        w = self.town()
+        firing = lambda: {a["labels"]["component"]: a["endsAt"] > a["startsAt"] for a in w.alertmanager.posted}  # noqa: E731
+        began = time.monotonic()
+        w.faults["linear"].set("refuse")
+        eventually(lambda: "linear" in firing(), "the alert is posted", patience=10)
+        self.assertLess(time.monotonic() - began, 10)
+        alert = w.alertmanager.posted[0]
+        self.assertEqual((alert["labels"]["alertname"], alert["labels"]["severity"]), ("NetworkPartitionDetected", "critical"))
+        w.faults["linear"].set("pass")
+        began = len(w.alertmanager.posted)
+        eventually(lambda: len(w.alertmanager.posted) > began, "it is taken back", patience=45)  # what flaps is not taken back at once
+        self.assertEqual(w.alertmanager.posted[-1]["labels"], alert["labels"])
+        self.assertEqual(w.alertmanager.posted[-1]["startsAt"], alert["startsAt"])
+        w.faults["alertmanager"].set("refuse")
+        w.faults["function"].set("refuse")
+        for peer in ("alertmanager", "function"):
+            w.until_away(peer)
+        self.assertNotIn("function", firing())
+        w.faults["alertmanager"].set("pass")
+        eventually(lambda: "function" in firing(), "the alert is posted late", patience=10)
+        w.faults["function"].set("pass")
+
+    def test_an_away_peer_is_tried_rarely_with_a_growing_pause(self):
+        """V7.02: the back-off shows in the timestamps of the peer."""
+        w = self.town()
+        w.linear.fault_forever = ("status", 503)
+        w.fire()
+        w.until_away("linear")
+        seen = len(w.linear.requests)
+        time.sleep(8)
+        tries = [r.at for r in w.linear.requests[seen:]]
+        gaps = [b - a for a, b in zip(tries, tries[1:])]
+        self.assertTrue(3 <= len(tries) <= 9, gaps)
+        self.assertTrue(all(0.4 < gap < 5 for gap in gaps), gaps)
+        self.assertGreater(max(gaps[-2:]), 1.8, gaps)
+        w.linear.fault_forever = None
+        w.until_state("recovered")
+        w.resolve()
+        w.until_state("closed")
+        w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "everything is delivered")
+        w.check_nothing_lost_or_doubled(self)
+
+    def test_slow_answers_and_single_losses_are_no_partition(self):
+        w = self.town()
+        for peer in PEERS:
+            w.faults[peer].delay_s, w.faults[peer].lose_every = 0.5, 5
+        time.sleep(20)
+        lost = sum(f.lost for f in w.faults.values())
+        self.assertGreater(lost, 0, "some requests must really have been lost")
+        self.assertEqual(w.agent.metric("partition_detection_seconds_count"), 0)
+        self.assertEqual(w.agent.get("/partitions")[1]["partitions"], [])
+
+    def test_without_prometheus_a_person_hears_what_is_missing(self):
+        """V7.04: the remedy is called all the same; success is never claimed."""
+        w = self.town()
+        w.faults["prometheus"].set("refuse")
+        w.until_away("prometheus")
+        w.fire()
+        w.until(lambda: w.functions.effects, "the remedy is called")
+        incident = w.until_state("escalated", seconds=5)
+        self.assertEqual(incident["verification"]["verdict"], "inconclusive")
+        w.until(lambda: any("Prometheus is away" in c["body"] for c in w.linear.comments.values()), "the ticket says what is missing")
+        self.assertEqual(w.agent.get("/dlq")[1]["dead_letters"], [])
+        w.faults["prometheus"].set("pass")
+        w.resolve()
+        w.until_state("closed")
+
     def chaos(self, seed, alerts=24):
         """Several peers at once, in random ways, healed in random order, while alerts come in and the agent dies."""
         dice = random.Random(seed)
