@@ -3,7 +3,7 @@ effect must have happened once."""
 import os
 import unittest
 
-from world import ANNOTATIONS, LABELS, World, catalogue, event, eventually, request
+from world import ANNOTATIONS, LABELS, World, catalogue, event, eventually, post_event, request
 
 
 def happy(w):
@@ -223,6 +223,24 @@ class CrashTest(unittest.TestCase):
                 crashes += starts - 1
                 self.assertEqual(got, expected)
         self.assertGreater(crashes, count // 2, "the kills must really have happened")
+
+    def test_what_is_in_the_intake_log_takes_effect_although_the_agent_died_before_its_answer(self):
+        """The first thing that becomes durable after the start is the event, in the log: there the agent dies."""
+        w = World()
+        self.addCleanup(w.close)
+        log = os.path.join(w.agent.dir, "commits")
+        w.fault()
+        w.agent.start(crash_log=log)
+        w.agent.stop()
+        os.path.exists(log) and os.unlink(log)
+        w.agent.start(crash_after=1, crash_log=log)
+        with self.assertRaises(OSError):
+            post_event(w.agent.url, event(labels=LABELS, annotations=ANNOTATIONS))
+        self.assertEqual(w.agent.process.wait(10), 137)
+        with open(log) as f:
+            self.assertEqual(f.read(), "1\n")
+        w.until_state("recovered")
+        self.assertEqual((len(w.functions.effects), w.agent.starts), (1, 3))
 
     def test_a_careless_function_is_called_at_most_once(self):
         functions = catalogue(idempotent=False)

@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import urllib.parse
 
 STAGES = {"Fired Again": 0, "Remediation Selected": 1, "Remediation Executed": 2, "Remediation Result Unknown": 2,
@@ -36,16 +37,19 @@ class Questions:
         self.port, self.local = port, threading.local()
 
     def get(self, path):
-        for _ in range(3):
+        """None: there is no such thing. Whatever else is no answer is asked again, and never taken for one."""
+        for n in range(30):
             try:
                 if not hasattr(self.local, "connection"):
                     self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
                 self.local.connection.request("GET", path)
                 reply = self.local.connection.getresponse()
                 text = reply.read()
-                return json.loads(text) if reply.status == 200 else None
+                if reply.status in (200, 404):
+                    return json.loads(text) if reply.status == 200 else None
             except (OSError, http.client.HTTPException):
                 self.local.connection.close()
+            time.sleep(0.02 * n)
         raise AssertionError(f"the agent does not answer {path}")
 
     def all(self, paths):

@@ -95,7 +95,11 @@ class Directory:
                         self.files[inode] = File(f.read())
                 self.names[os.path.relpath(full, path)] = self.files[inode]
         self.moves = []    # changes of names: [record number, synced, kind, name, what]
-        self.records = 0
+        self.records = self.before = 0
+
+    def next_life(self):
+        """The process was killed, the power is still there: what is not synced may yet be lost later."""
+        self.before = self.records
 
     def replay(self, log):
         """Reads the records; the last one may be torn."""
@@ -112,6 +116,7 @@ class Directory:
 
     def record(self, kind, directory, inode, offset, data):
         n = self.records
+        offset += self.before if kind == "s" else 0  # each process counts from 1
         if kind == "c":
             name = os.fsdecode(data)
             if directory:

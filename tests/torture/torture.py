@@ -91,7 +91,10 @@ class Power:
 
     def env(self):
         """For the next life. Every third of them is short: the start and what it repairs."""
-        self.on = Directory(self.data)
+        if self.on:
+            self.on.next_life()
+        else:
+            self.on = Directory(self.data)
         if os.path.exists(self.log):
             os.unlink(self.log)
         cut = self.chance.randint(1, 60) if self.chance.random() < 0.33 else int(60 * 50 ** self.chance.random())
@@ -100,16 +103,21 @@ class Power:
         return env | ({"UNSYNCED_LIE": self.lie} if self.lie is not None else {})
 
     def cut(self, exact):
-        """`exact`: the process ended with a record, so that no change can have been made and not been written down."""
+        """`exact`: the process ended with a record, so that no change can have been made and not been written down. Then the
+        power may also hold out until a later life has read what this one did not sync."""
         if os.path.exists(self.log):
             self.on.replay(self.log)
         if exact:
             for difference in self.on.differences():
                 self.verdict.find("changes unseen", difference)
+        self.records += self.on.records - self.on.before
         unsynced = self.on.unsynced()
+        if exact and self.chance.random() < 0.25:
+            self.survived["killed only"] += 1
+            return
         self.survived[self.on.cut(self.chance) if unsynced else "all was synced"] += 1
-        self.records += self.on.records
         self.lost += unsynced
+        self.on = None
 
 
 class Torture:
@@ -136,7 +144,7 @@ class Torture:
                         "--listen", f"127.0.0.1:{self.port}"]
 
     def configure(self):
-        settings = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"}, "log": {"level": "info"}, "workers": 32,
+        settings = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"}, "log": {"level": "info"}, "workers": 32, "api": {"rate": 1000000},
                     "functions": {"gateway": f"127.0.0.1:{self.function.port}"}, "policy": {"flaps_per_hour": 1000},
                     "verify": {"first": "100ms", "budget": "60s", "resolve_poll": "3s"},
                     "catalogue": os.path.join(self.dir, "catalogue.yaml")}
