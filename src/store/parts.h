@@ -20,6 +20,7 @@ struct store {
 	pthread_mutex_t archive_lock; /* one archives at a time */
 	int lock_fd;
 	struct intake *intake;
+	struct inspector *inspector;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/str.h"
+#include "store/inspector.h"
 #include "store/intake.h"
 #include "store/parts.h"
 #include "store/schema.h"
@@ -62,7 +63,7 @@ static enum status prepare(struct database *db)
 	TRY(database_script(
 		db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-		" PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
+		" PRAGMA journal_size_limit = 67108864;"
 		" PRAGMA cache_size = -16384;"));
 	return schema_migrate(db);
 }
@@ -82,6 +83,7 @@ static enum status start_threads(struct store *s, const struct store_options *o,
 	TRY(intake_open(s, &options, db, &s->intake));
 	const struct writer_feed feed = intake_feed(s->intake);
 	TRY(writer_start(s, db, options.limit, options.limit_bytes, &feed, &s->writer));
+	TRY(inspector_start(s, s->path, s->writer, &s->inspector));
 	return intake_start(s->intake, s->writer);
 }
 
@@ -120,6 +122,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 		status = prepare(db);
 	umask(before);
 	TRY(status);
+	TRY(inspector_look(db, s->path));
 	database_use_seal(db, s->seal);
 	TRY(letters_start(db, s->seal));
 	TRY(start_threads(s, o, db));
@@ -129,6 +132,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 
 void store_close(struct store *s)
 {
+	inspector_stop(s->inspector);
 	intake_stop(s->intake);
 	writer_stop(s->writer);
 	talloc_free(s);
@@ -179,6 +183,8 @@ void reader_give(struct store *s, struct database *db)
 {
 	bool kept = false;
 
+	if (database_is_damaged(db))
+		writer_condemn(s->writer, DATABASE_DAMAGED);
 	pthread_mutex_lock(&s->readers_lock);
 	if (s->reader_count < READERS_KEPT) {
 		s->readers[s->reader_count++] = db;
