@@ -148,7 +148,8 @@ static enum status run_feed(struct writer *w, bool *fed)
 /* A lone operation that fails is undone with the transaction. */
 static enum status run_all(struct writer *w, struct write *group, bool *fed)
 {
-	TRY(database_run(w->db, "BEGIN", ""));
+	/* at once: a transaction that has read already would not wait for another process */
+	TRY(database_run(w->db, "BEGIN IMMEDIATE", ""));
 	TRY(run_feed(w, fed));
 	if (!*fed && group == NULL) /* the last transaction failed: is it over? */
 		TRY(database_run(w->db, "UPDATE intake SET epoch = epoch", ""));
