@@ -72,6 +72,7 @@ struct ledger {
 	uint64_t read_first, read_at; /* where the reader is */
 	/* the reading side */
 	struct cursor reader;
+	bool examining; /* nothing is changed on disk */
 	/* found at opening */
 	uint64_t counted; /* what is missing up to this record is counted already */
 	_Atomic uint64_t lost;
@@ -250,7 +251,8 @@ static enum status find(struct ledger *l, struct cursor *c, const struct segment
 
 	TRY(open_segment(l, c, s));
 	enum status status = OK;
-	for (c->number = s->first, c->epoch = 0; going && status == OK && c->number < wanted;) {
+	c->epoch = s->first < wanted ? 0 : c->epoch;
+	for (c->number = s->first; going && status == OK && c->number < wanted;) {
 		damaged = c->at;
 		status = step(c, &payload, &bytes);
 		if (status == E_NOTFOUND)
@@ -288,7 +290,8 @@ static void keep_damaged(struct ledger *l, uint64_t first)
 
 	name_of(name, first);
 	str_print(kept, sizeof(kept), "%s.damaged", name);
-	bool done = linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST;
+	bool done = !l->examining &&
+		    (linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST);
 	pthread_mutex_lock(&l->lock);
 	if (l->damage[0] == '\0') /* never changed again: others hold it */
 		str_print(l->damage, sizeof(l->damage), "%s", done ? kept : name);
@@ -569,7 +572,7 @@ static enum status list_segments(struct ledger *l)
 	return OK;
 }
 
-static enum status scan(struct ledger *l, uint64_t applied)
+static enum status scan(struct ledger *l, uint64_t applied, ledger_record_fn *record, void *arg)
 {
 	struct cursor *c = &l->reader;
 	const unsigned char *payload;
@@ -585,8 +588,11 @@ static enum status scan(struct ledger *l, uint64_t applied)
 		str_print(l->damage, sizeof(l->damage), "%s", "the records before it are gone");
 	}
 	do {
-		while ((s = advance(l, c, &payload, &bytes)) == OK)
-			;
+		while ((s = advance(l, c, &payload, &bytes)) == OK) {
+			l->epoch = c->epoch > l->epoch ? c->epoch : l->epoch;
+			if (record != NULL)
+				TRY(record(c->number - 1, payload, bytes, arg));
+		}
 	} while (s == E_NOTFOUND && (s = resume(l, c)) == OK);
 	if (s != E_NOTFOUND)
 		return s;
@@ -627,15 +633,48 @@ static int drop(struct ledger *l)
 	return 0;
 }
 
-enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t epoch,
-			struct ledger **out)
+static struct ledger *new_ledger(void *mem, const char *dir, uint64_t applied)
 {
 	struct ledger *l = NEW(mem, struct ledger);
 
-	*l = (struct ledger){.fd = -1, .reader = {.fd = -1}, .epoch = epoch, .next = applied + 1};
+	*l = (struct ledger){.fd = -1, .reader = {.fd = -1}, .next = applied + 1};
 	pthread_mutex_init(&l->lock, NULL);
 	l->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	talloc_set_destructor(l, drop);
+	return l;
+}
+
+static void report(const struct ledger *l, struct ledger_report *out)
+{
+	*out = (struct ledger_report){.first = l->count == 0 ? l->next : l->segments[0].first,
+				      .last = l->next - 1,
+				      .lost = atomic_load(&l->lost),
+				      .epoch = l->epoch};
+	for (size_t n = 0; n < l->count; n++)
+		out->bytes += l->segments[n].size;
+	str_print(out->damage, sizeof(out->damage), "%s", l->damage);
+}
+
+enum status ledger_examine(const char *dir, uint64_t applied, ledger_record_fn *record, void *arg,
+			   struct ledger_report *out)
+{
+	SCOPE(mem);
+	struct ledger *l = new_ledger(mem, dir, applied);
+
+	l->examining = true;
+	if (l->dir_fd < 0)
+		return trouble("cannot open");
+	TRY(list_segments(l));
+	TRY(scan(l, applied, record, arg));
+	report(l, out);
+	return OK;
+}
+
+enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t epoch,
+			struct ledger **out)
+{
+	struct ledger *l = new_ledger(mem, dir, applied);
+
 	if (l->dir_fd < 0)
 		return trouble("cannot open");
 	TRY(list_segments(l));
@@ -644,7 +683,8 @@ enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t e
 	unlinkat(l->dir_fd, SPARE, 0);
 	ledger_forget(l, applied);
 	TRY(sync_segments(l));
-	TRY(scan(l, applied));
+	TRY(scan(l, applied, NULL, NULL));
+	l->epoch = epoch;
 	atomic_store(&l->durable, l->next - 1);
 	ledger_seek(l, applied);
 	/* what a torn write left behind is never written over, it is left behind */

@@ -26,6 +26,19 @@ enum { LEDGER_RECORD_LIMIT = 64 * 1024 * 1024 };
  * E_TRANSIENT: the disk. */
 NODISCARD enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t epoch, struct ledger **out);
 
+/* A look at the log in `dir` that changes nothing, beside a running agent as well: each whole record in order. A failure
+ * of `record` ends it. */
+struct ledger_report {
+	uint64_t first, last; /* records; last < first: none */
+	uint64_t bytes;	      /* of all files */
+	uint64_t lost;	      /* damaged or missing, and not applied */
+	uint32_t epoch;	      /* the largest */
+	char damage[96];      /* the first damaged file, or "" */
+};
+typedef enum status ledger_record_fn(uint64_t number, const unsigned char *payload, size_t bytes, void *arg);
+NODISCARD enum status ledger_examine(const char *dir, uint64_t applied, ledger_record_fn *record, void *arg,
+				     struct ledger_report *out);
+
 /* Accepted records that are damaged and could not be given back, and what was kept of them. Any thread; the text does
  * not change once it is not "". */
 uint64_t ledger_lost(const struct ledger *l, const char **where);

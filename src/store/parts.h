@@ -27,6 +27,9 @@ struct store {
 	int reader_count;
 };
 
+/* The store in this directory is ours until *fd is closed. E_CONFLICT: another process has it. */
+NODISCARD enum status directory_lock(const char *dir, int *fd);
+
 /* A read-only connection for one query or a few; give it back. */
 NODISCARD enum status reader_take(struct store *s, struct database **out);
 void reader_give(struct store *s, struct database *db);

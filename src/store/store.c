@@ -38,23 +38,24 @@ static enum status make_directory(const char *dir)
 }
 
 /* The kernel drops the lock when the process ends, however it ends. */
-static enum status lock_directory(void *mem, struct store *s, const char *dir)
+enum status directory_lock(const char *dir, int *out)
 {
+	SCOPE(mem);
 	char reason[128];
 	char *path = str_fmt(mem, "%s/lock", dir);
 
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return failure(E_INVALID, "store: %s is not writable: %s", dir,
 			       strerror_r(errno, reason, sizeof(reason)));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		close(s->lock_fd);
-		s->lock_fd = -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		close(fd);
 		return failure(E_CONFLICT,
 			       "store: %s is in use by another agent-sre; stop it, or name another "
 			       "directory with --data",
 			       dir);
 	}
+	*out = fd;
 	return OK;
 }
 
@@ -108,7 +109,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	pthread_mutex_init(&s->archive_lock, NULL);
 	talloc_set_destructor(s, drop);
 	TRY(make_directory(o->dir));
-	TRY(lock_directory(s, s, o->dir));
+	TRY(directory_lock(o->dir, &s->lock_fd));
 	s->path = str_fmt(s, "%s/agent-sre.db", o->dir);
 	s->dir = str_dup(s, o->dir);
 	s->letter_retention_ms = o->letter_retention_ms;
