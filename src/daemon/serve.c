@@ -35,8 +35,8 @@ enum {
 	DLQ_WAITING = 16,
 	CATCH_UP_MS = 2000,
 	DRAIN_MS = 10000,
-	TICK_MS = 60000,
-	EXPIRE_EVERY_TICKS = 10
+	TICK_MS = 1000,
+	EXPIRE_EVERY_TICKS = 600
 };
 
 struct service {
@@ -299,9 +299,24 @@ static void stop(struct service *s)
 		store_close(s->store);
 }
 
+/* Says once that the store cannot keep anything, and why; and once that it can again. */
+static void watch_store(const struct service *s, bool *well)
+{
+	bool now = store_health(s->store) == OK;
+
+	if (*well && !now)
+		log_event(LOG_ERROR, "store_unwell", "error", status_message(), NULL);
+	else if (!*well && now)
+		log_event(LOG_INFO, "store_well", NULL);
+	*well = now;
+}
+
 static void run_until_stopped(struct service *s)
 {
+	bool well = true;
+
 	for (int tick = 0; !listen_wait(TICK_MS); tick++) {
+		watch_store(s, &well);
 		if (tick % EXPIRE_EVERY_TICKS != 0)
 			continue;
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)

@@ -213,29 +213,44 @@ static enum status step(struct cursor *c, const unsigned char **payload, size_t 
 	return OK;
 }
 
+/* To where a record may begin, there or further on. E_NOTFOUND: nowhere. */
+static enum status next_magic(struct cursor *c, uint64_t *at)
+{
+	const uint32_t magic = MAGIC;
+	const unsigned char *bytes;
+
+	for (;;) {
+		TRY(look(c, *at, sizeof(struct header), &bytes));
+		size_t room = c->window_bytes - (size_t)(*at - c->window_at);
+		for (size_t n = 0; n + sizeof(magic) <= room; n += ALIGN, *at += ALIGN)
+			if (memcmp(bytes + n, &magic, sizeof(magic)) == 0)
+				return OK;
+	}
+}
+
 /* The next whole record behind the one that is not, when the missing one was durable: it is
  * `proven` already, or some record further on says so. */
 static enum status find_later(struct cursor *c, uint64_t end, bool proven, bool *found)
 {
 	const unsigned char *payload;
 	struct header h;
-	uint64_t there = 0, number = 0;
+	uint64_t at = c->at + ALIGN, there = 0, number = 0;
+	enum status s = OK;
 
 	*found = false;
-	for (uint64_t at = c->at + ALIGN, skip = ALIGN; at + sizeof(h) <= c->size; at += skip) {
-		enum status s = inspect(c, at, &h, &payload);
-		skip = s == OK ? padded(h.bytes) : ALIGN;
+	while (!*found && (s = next_magic(c, &at)) == OK) {
+		s = inspect(c, at, &h, &payload);
 		if (s != OK && s != E_NOTFOUND)
 			return s;
-		if (s != OK || h.number <= c->number || h.number >= end || h.epoch < c->epoch)
-			continue;
-		there = number == 0 ? at : there;
-		number = number == 0 ? h.number : number;
-		proven |= h.durable >= c->number;
-		*found = proven;
-		if (proven)
-			break;
+		bool fits =
+			s == OK && h.number > c->number && h.number < end && h.epoch >= c->epoch;
+		there = fits && number == 0 ? at : there;
+		number = fits && number == 0 ? h.number : number;
+		*found = fits && (proven || h.durable >= c->number);
+		at += s == OK ? padded(h.bytes) : ALIGN;
 	}
+	if (!*found && s != E_NOTFOUND)
+		return s;
 	c->at = *found ? there : c->at;
 	c->number = *found ? number : c->number;
 	return OK;
@@ -354,6 +369,7 @@ enum status ledger_read(struct ledger *l, uint64_t *number, const unsigned char 
 void ledger_seek(struct ledger *l, uint64_t number)
 {
 	l->reader.first = 0; /* it is found when it is read */
+	l->reader.epoch = 0;
 	l->reader.number = number + 1;
 }
 

@@ -11,8 +11,8 @@
 #include "base/str.h"
 
 enum {
-	SEEKS_MOST = 400000, /* that find nothing, per table */
-	BEYOND = 100000	     /* row numbers that are tried behind the last one when none is known */
+	SEEKS_MOST = 100000, /* that find nothing, per table */
+	BEYOND = 2000	     /* row numbers that are tried behind the last one when none is known */
 };
 
 struct way {
