@@ -1,9 +1,9 @@
 /*
- * A disk that breaks: LD_PRELOADed into the agent. While the file $DISK_DOUBLE holds a word, these
- * calls on files of the data directory ($DISK_DOUBLE_DIR) fail with EIO: "sync" fsync and
- * fdatasync; "write" also pwrite and pwrite64.
+ * A disk that breaks: LD_PRELOADed into the agent. While the file $DISK_DOUBLE holds one of these
+ * words, calls on files of the data directory $DISK_DOUBLE_DIR fail: "sync" fsync and fdatasync
+ * with EIO, "write" these and pwrite with EIO, "readonly" pwrite with EROFS.
  */
-#define _GNU_SOURCE
+#undef _FILE_OFFSET_BITS /* else both names of pwrite are one */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +27,7 @@ static int is_ours(int fd)
 	return strncmp(path, dir, strlen(dir)) == 0;
 }
 
+/* The error, or 0. */
 static int breaks(int fd, const char *word)
 {
 	char text[16] = "";
@@ -40,40 +41,58 @@ static int breaks(int fd, const char *word)
 		close(f);
 	}
 	errno = before;
-	return (strstr(text, "write") != NULL || strstr(text, word) != NULL) && is_ours(fd);
+	if (!is_ours(fd))
+		return 0;
+	if (strstr(text, "readonly") != NULL)
+		return strcmp(word, "write") == 0 ? EROFS : 0;
+	return strstr(text, "write") != NULL || strstr(text, word) != NULL ? EIO : 0;
 }
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define FAIL \
-	do { \
-		errno = EIO; \
-		return -1; \
-	} while (0)
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* Through memory: ISO C knows no other way from an object's address to a function's. */
+#define REAL(name, real) *(void **)&(real) = dlsym(RTLD_NEXT, name)
 
 int fsync(int fd)
 {
+	int (*real)(int);
+
 	if (breaks(fd, "sync"))
-		FAIL;
-	return REAL(fsync)(fd);
+		return fail(breaks(fd, "sync"));
+	REAL("fsync", real);
+	return real(fd);
 }
 
 int fdatasync(int fd)
 {
+	int (*real)(int);
+
 	if (breaks(fd, "sync"))
-		FAIL;
-	return REAL(fdatasync)(fd);
+		return fail(breaks(fd, "sync"));
+	REAL("fdatasync", real);
+	return real(fd);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
+	ssize_t (*real)(int, const void *, size_t, off_t);
+
 	if (breaks(fd, "write"))
-		FAIL;
-	return REAL(pwrite)(fd, bytes, n, at);
+		return fail(breaks(fd, "write"));
+	REAL("pwrite", real);
+	return real(fd, bytes, n, at);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t at)
 {
+	ssize_t (*real)(int, const void *, size_t, off_t);
+
 	if (breaks(fd, "write"))
-		FAIL;
-	return REAL(pwrite64)(fd, bytes, n, at);
+		return fail(breaks(fd, "write"));
+	REAL("pwrite64", real);
+	return real(fd, bytes, n, at);
 }
