@@ -7,16 +7,30 @@
 #include "cli/command.h"
 
 const struct command *const commands[] = {
-	&command_serve,	     &command_incidents, &command_show,	   &command_submit,
-	&command_approve,    &command_reject,	 &command_dlq,	   &command_schemas,
-	&command_partitions, &command_backup,	 &command_restore, &command_doctor,
-	&command_config,     &command_forward,	 &command_man,	   NULL,
+	&command_serve,
+	&command_incidents,
+	&command_show,
+	&command_submit,
+	&command_approve,
+	&command_reject,
+	&command_dlq,
+	&command_schemas,
+	&command_partitions,
+	&command_backup,
+	&command_restore,
+	&command_store,
+	&command_doctor,
+	&command_config,
+	&command_forward,
+	&command_man,
+	NULL,
 };
 
 int main(int argc, char **argv)
 {
 	json_object_seed(0); /* before threads */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on files is a full disk like any other */
 	if (clock_init() != OK)
 		return command_failed();
 	int code = command_main(argc, argv);

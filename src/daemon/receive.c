@@ -164,10 +164,12 @@ static void admitted(struct admission *a)
 	struct intake *in = a->arg;
 
 	count(in);
-	if (a->status != OK)
+	if (a->status != OK) {
+		log_event(LOG_ERROR, "event_not_stored", "error", a->message, NULL);
 		reply_busy(in->x, "the event could not be stored; send it again");
-	else
+	} else {
 		answer(in);
+	}
 }
 
 /* The span ends before the commit: it belongs to this thread. Its id becomes the parent of

@@ -12,8 +12,8 @@ static const char JSON[] = "application/json";
 /* Paths are counted by their first segment, out of a closed set. */
 const char *reply_endpoint(const char *path)
 {
-	static const char *const KNOWN[] = {"/webhook",	  "/health",	"/ready",  "/metrics",
-					    "/incidents", "/approvals", "/events", "/tickets",
+	static const char *const KNOWN[] = {"/webhook",	  "/health",	"/ready",     "/metrics",
+					    "/incidents", "/approvals", "/events",    "/tickets",
 					    "/dlq",	  "/schemas",	"/partitions"};
 
 	if (str_eq(path, "/"))

@@ -42,8 +42,8 @@ enum {
 	SCRAPE_CATCH_UP_MS = 200,
 	DRAIN_MS = 10000,
 	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
-	TICK_MS = 60000,
-	TICK_FAKE_CLOCK_MS = 1000,
+	TICK_MS = 1000,
+	REFRESH_EVERY_MS = 60000,
 	EXPIRE_EVERY_MS = 600000,
 };
 
@@ -364,13 +364,33 @@ static void stop(struct service *s)
 		store_close(s->store);
 }
 
+/* Says once that the store cannot keep anything, and why; and once that it can again. */
+static void watch_store(const struct service *s, bool *well)
+{
+	bool now = store_health(s->store) == OK;
+
+	if (*well && !now)
+		log_event(LOG_ERROR, "store_unwell", "error", status_message(), NULL);
+	else if (!*well && now)
+		log_event(LOG_INFO, "store_well", NULL);
+	*well = now;
+}
+
 static void run_until_stopped(struct service *s)
 {
 	int64_t expired_ms = clock_now();
+	int64_t refreshed_ms = clock_now();
+	bool well = true;
 
-	/* SIGHUP ends a wait too */
-	while (!listen_wait(clock_is_fake() ? TICK_FAKE_CLOCK_MS : TICK_MS)) {
-		schemas_refresh(s->schemas);
+	for (;;) {
+		enum listen_news news = listen_wait(TICK_MS);
+		if (news == LISTEN_STOP)
+			return;
+		watch_store(s, &well);
+		if (news == LISTEN_HANGUP || clock_now() - refreshed_ms >= REFRESH_EVERY_MS) {
+			refreshed_ms = clock_now();
+			schemas_refresh(s->schemas);
+		}
 		if (clock_now() - expired_ms < EXPIRE_EVERY_MS)
 			continue;
 		expired_ms = clock_now();

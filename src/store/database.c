@@ -16,7 +16,11 @@ struct database {
 		sqlite3_stmt *statement;
 	} cache[STATEMENTS_MAX];
 	int cached;
+	int wal_frames; /* of the log of the last commit */
+	bool damaged;
 };
+
+static const char ADVICE[] = "stop the agent, then run 'agent-sre store repair'";
 
 /* What the engine should do about it, and words that help a person. */
 static enum status trouble(struct database *db)
@@ -37,9 +41,14 @@ static enum status trouble(struct database *db)
 		return failure(E_TRANSIENT, "store: the disk does not answer (%s, code %d)", text,
 			       code);
 	case SQLITE_CORRUPT:
-		return failure(E_INTERNAL, "store: the database is damaged (%s)", text);
+		db->damaged = true;
+		return failure(E_INTERNAL, "store: the database is damaged (%s); %s", text, ADVICE);
 	case SQLITE_NOTADB:
-		return failure(E_INVALID, "store: the file agent-sre.db is not a database of ours");
+		db->damaged = true;
+		return failure(E_INVALID,
+			       "store: the file agent-sre.db is not a database of ours; if it was "
+			       "one, %s",
+			       ADVICE);
 	case SQLITE_CANTOPEN:
 		return failure(E_INVALID, "store: the database cannot be opened (%s)", text);
 	case SQLITE_CONSTRAINT: return failure(E_CONFLICT, "store: %s", text);
@@ -53,6 +62,16 @@ static int finish(struct database *db)
 		sqlite3_finalize(db->cache[n].statement);
 	sqlite3_close(db->handle);
 	return 0;
+}
+
+static int count_frames(void *arg, sqlite3 *handle, const char *name, int frames)
+{
+	struct database *db = arg;
+
+	(void)handle;
+	(void)name;
+	db->wal_frames = frames;
+	return SQLITE_OK;
 }
 
 enum status database_open(void *mem, const char *path, bool writable, struct database **out)
@@ -69,6 +88,8 @@ enum status database_open(void *mem, const char *path, bool writable, struct dat
 		return trouble(db);
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	if (writable) /* in place of SQLite's own checkpoints, which do not tell when they fail */
+		sqlite3_wal_hook(db->handle, count_frames, db);
 	*out = db;
 	return OK;
 }
@@ -224,6 +245,26 @@ int64_t database_last_id(struct database *db)
 bool database_in_transaction(struct database *db)
 {
 	return sqlite3_get_autocommit(db->handle) == 0;
+}
+
+enum status database_checkpoint(struct database *db, bool *complete)
+{
+	int frames = 0, copied = 0;
+	int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames,
+					     &copied);
+
+	*complete = code == SQLITE_OK && frames == copied;
+	return code == SQLITE_OK || code == SQLITE_BUSY ? OK : trouble(db);
+}
+
+int database_wal_frames(const struct database *db)
+{
+	return db->wal_frames;
+}
+
+bool database_is_damaged(const struct database *db)
+{
+	return db->damaged;
 }
 
 void database_use_seal(struct database *db, const struct seal *seal)

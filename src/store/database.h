@@ -40,6 +40,15 @@ int64_t database_total_changes(struct database *db);
 int64_t database_last_id(struct database *db);
 bool database_in_transaction(struct database *db);
 
+/* Moves what was committed from the write-ahead log into the database file, and syncs both, as far as no reader is in the
+ * way; *complete: all of it. Nobody else does: a failed sync must not be overlooked. */
+NODISCARD enum status database_checkpoint(struct database *db, bool *complete);
+int database_wal_frames(const struct database *db); /* pages in the write-ahead log after the last commit */
+
+#define DATABASE_DAMAGED "store: the database is damaged; stop the agent, then run 'agent-sre store repair'"
+/* A statement has met a page that is not whole. It stays so. */
+bool database_is_damaged(const struct database *db);
+
 /* What encrypts the texts that must not be readable on disk; kept beside the connection for whoever writes them. */
 void database_use_seal(struct database *db, const struct seal *seal);
 const struct seal *database_seal(const struct database *db); /* NULL before database_use_seal */

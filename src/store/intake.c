@@ -74,8 +74,10 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 	in->reached = atomic_load(&in->applied);
 	for (int n = 0; n < (in->careful ? 1 : FEED_RECORDS) && total < FEED_BYTES; n++) {
 		enum status s = ledger_read(in->ledger, &number, &payload, &bytes);
-		if (s == E_NOTFOUND)
+		if (s == E_NOTFOUND) {
+			in->reached = number - 1; /* what is lost is behind us too */
 			break;
+		}
 		TRY(s);
 		TRY(in->bury ? admit_bury(&a, number, payload, bytes)
 			     : admit_record(&a, number, payload, bytes));
@@ -193,9 +195,22 @@ static enum status look_up(struct intake *in, const struct admission *a, const s
 		TRY(ask_database(in, a->results, e, &stored, &r->correlation_id));
 		*known |= stored;
 	}
-	if (!*known)
-		keys_hold(in->keys, h);
 	return OK;
+}
+
+/* Only when all members could be looked up: a key that is held counts as kept when the group is. */
+static void hold(struct intake *in, struct admission *a)
+{
+	for (size_t n = 0; n < a->set->count && a->set->mode != EVENT_WEBHOOK; n++) {
+		const struct event *e = a->set->members[n].event;
+		if (e == NULL || a->results[n].outcome != ADMIT_ACCEPTED)
+			continue;
+		struct key_hash h = keys_hash(in->keys, e->source, e->key);
+		if (keys_find(in->keys, h) == KEY_KNOWN) /* by an earlier member */
+			a->results[n].outcome = ADMIT_DUPLICATE;
+		else
+			keys_hold(in->keys, h);
+	}
 }
 
 /* What is known of the events before the answer; *fresh: at least one member must be written. */
@@ -230,9 +245,12 @@ static void enter(struct intake *in, struct admission *a)
 
 	a->status = OK;
 	enum status s = look(in, a, &fresh);
-	if (s != OK)
+	if (s != OK) {
 		refuse(a, s);
-	else if (fresh)
+		return;
+	}
+	hold(in, a);
+	if (fresh)
 		ledger_append(in->ledger, a->record, a->record_bytes);
 }
 

@@ -72,6 +72,7 @@ struct ledger {
 	uint64_t read_first, read_at; /* where the reader is */
 	/* the reading side */
 	struct cursor reader;
+	bool examining; /* nothing is changed on disk */
 	/* found at opening */
 	uint64_t counted; /* what is missing up to this record is counted already */
 	_Atomic uint64_t lost;
@@ -212,6 +213,73 @@ static enum status step(struct cursor *c, const unsigned char **payload, size_t 
 	return OK;
 }
 
+/* To where a record may begin, there or further on. E_NOTFOUND: nowhere. */
+static enum status next_magic(struct cursor *c, uint64_t *at)
+{
+	const uint32_t magic = MAGIC;
+	const unsigned char *bytes;
+
+	for (;;) {
+		TRY(look(c, *at, sizeof(struct header), &bytes));
+		size_t room = c->window_bytes - (size_t)(*at - c->window_at);
+		for (size_t n = 0; n + sizeof(magic) <= room; n += ALIGN, *at += ALIGN)
+			if (memcmp(bytes + n, &magic, sizeof(magic)) == 0)
+				return OK;
+	}
+}
+
+/* The next whole record behind the one that is not, when the missing one was durable: it is
+ * `proven` already, or some record further on says so. */
+static enum status find_later(struct cursor *c, uint64_t end, bool proven, bool *found)
+{
+	const unsigned char *payload;
+	struct header h;
+	uint64_t at = c->at + ALIGN, there = 0, number = 0;
+	enum status s = OK;
+
+	*found = false;
+	while (!*found && (s = next_magic(c, &at)) == OK) {
+		s = inspect(c, at, &h, &payload);
+		if (s != OK && s != E_NOTFOUND)
+			return s;
+		bool fits =
+			s == OK && h.number > c->number && h.number < end && h.epoch >= c->epoch;
+		there = fits && number == 0 ? at : there;
+		number = fits && number == 0 ? h.number : number;
+		*found = fits && (proven || h.durable >= c->number);
+		at += s == OK ? padded(h.bytes) : ALIGN;
+	}
+	if (!*found && s != E_NOTFOUND)
+		return s;
+	c->at = *found ? there : c->at;
+	c->number = *found ? number : c->number;
+	return OK;
+}
+
+/* Goes to the record `c->number` in its segment, or to where it should be. */
+static enum status find(struct ledger *l, struct cursor *c, const struct segment *s, uint64_t end)
+{
+	const unsigned char *payload;
+	uint64_t wanted = c->number, damaged = 0;
+	size_t bytes;
+	bool going = true;
+
+	TRY(open_segment(l, c, s));
+	enum status status = OK;
+	c->epoch = s->first < wanted ? 0 : c->epoch;
+	for (c->number = s->first; going && status == OK && c->number < wanted;) {
+		damaged = c->at;
+		status = step(c, &payload, &bytes);
+		if (status == E_NOTFOUND)
+			status = find_later(c, end, true, &going);
+	}
+	if (c->number > wanted)
+		c->at = damaged;
+	c->number = wanted;
+	c->first = status == OK ? c->first : 0; /* else it is looked for again */
+	return status;
+}
+
 /* Reads the record `c->number`, wherever it is. */
 static enum status advance(struct ledger *l, struct cursor *c, const unsigned char **payload,
 			   size_t *bytes)
@@ -222,29 +290,12 @@ static enum status advance(struct ledger *l, struct cursor *c, const unsigned ch
 	if (s.first == 0)
 		return failure(E_NOTFOUND, "no such record");
 	if (c->first != s.first)
-		TRY(open_segment(l, c, &s));
+		TRY(find(l, c, &s, end));
 	enum status status = step(c, payload, bytes);
 	if (status != E_NOTFOUND || c->window_bytes == 0)
 		return status;
 	c->window_bytes = 0; /* it was read before this record was written */
 	return step(c, payload, bytes);
-}
-
-/* A whole record further on that knows the missing one as durable. */
-static bool find_later(struct cursor *c, uint64_t end)
-{
-	const unsigned char *payload;
-	struct header h;
-
-	for (uint64_t at = c->at + ALIGN; at + sizeof(h) <= c->size; at += ALIGN) {
-		if (inspect(c, at, &h, &payload) != OK || h.number <= c->number ||
-		    h.number >= end || h.durable < c->number || h.epoch < c->epoch)
-			continue;
-		c->at = at;
-		c->number = h.number;
-		return true;
-	}
-	return false;
 }
 
 /* The file keeps its damage under another name for whoever wants to look at it. */
@@ -254,65 +305,72 @@ static void keep_damaged(struct ledger *l, uint64_t first)
 
 	name_of(name, first);
 	str_print(kept, sizeof(kept), "%s.damaged", name);
-	bool done = linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST;
-	str_print(l->damage, sizeof(l->damage), "%s", done ? kept : name);
+	bool done = !l->examining &&
+		    (linkat(l->dir_fd, name, l->dir_fd, kept, 0) == 0 || errno == EEXIST);
+	pthread_mutex_lock(&l->lock);
+	if (l->damage[0] == '\0') /* never changed again: others hold it */
+		str_print(l->damage, sizeof(l->damage), "%s", done ? kept : name);
 	for (size_t n = 0; n < l->count; n++)
 		l->segments[n].unsure |= l->segments[n].first == first;
+	pthread_mutex_unlock(&l->lock);
 }
 
-/* Behind a record that is not whole: the next one that counts, or false at the end of the log. */
-static bool resume(struct ledger *l, struct cursor *c)
+/* To where the next record will be written: nothing whole is left before it. */
+static void go_to_end(struct ledger *l, struct cursor *c)
+{
+	pthread_mutex_lock(&l->lock);
+	c->number = atomic_load(&l->durable) + 1;
+	c->at = l->at;
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Behind a record that is not whole: the next one that counts. E_NOTFOUND at the end of the log. */
+static enum status resume(struct ledger *l, struct cursor *c)
 {
 	uint64_t end, missing = c->number;
 	struct segment s = segment_of(l, missing, &end);
+	bool last = end == UINT64_MAX, durable = missing <= atomic_load(&l->durable);
+	bool found = false;
 
-	if (c->first != s.first || !find_later(c, end)) {
-		if (end == UINT64_MAX)
-			return false;
+	if (c->first == s.first && s.first != 0)
+		TRY(find_later(c, end, !last || durable, &found));
+	if (!found && last && !durable)
+		return failure(E_NOTFOUND, "the end of the log");
+	if (!found && last)
+		go_to_end(l, c);
+	else if (!found)
 		c->number = end;
-	}
 	if (missing <= l->counted)
 		missing = l->counted + 1;
 	if (c->number > missing) {
 		atomic_fetch_add(&l->lost, c->number - missing);
+		l->counted = c->number - 1;
 		keep_damaged(l, s.first);
 	}
-	return true;
+	return OK;
 }
 
 enum status ledger_read(struct ledger *l, uint64_t *number, const unsigned char **payload,
 			size_t *bytes)
 {
-	*number = l->reader.number;
-	if (*number > atomic_load(&l->durable))
-		return failure(E_NOTFOUND, "no more records");
-	enum status s;
-	while ((s = advance(l, &l->reader, payload, bytes)) == E_NOTFOUND && resume(l, &l->reader))
-		*number = l->reader.number;
+	struct cursor *c = &l->reader;
+	enum status s = E_NOTFOUND;
+
+	while ((*number = c->number) <= atomic_load(&l->durable) &&
+	       (s = advance(l, c, payload, bytes)) == E_NOTFOUND)
+		TRY(resume(l, c));
 	pthread_mutex_lock(&l->lock);
-	l->read_first = l->reader.first;
-	l->read_at = l->reader.at;
+	l->read_first = c->first;
+	l->read_at = c->at;
 	pthread_mutex_unlock(&l->lock);
-	if (s == E_NOTFOUND)
-		return failure(E_INTERNAL, "store: record %" PRIu64 " of the intake log is damaged",
-			       *number);
-	return s;
+	return s == E_NOTFOUND ? failure(E_NOTFOUND, "no more records") : s;
 }
 
 void ledger_seek(struct ledger *l, uint64_t number)
 {
-	struct cursor *c = &l->reader;
-	const unsigned char *payload;
-	size_t bytes;
-	uint64_t end;
-
-	c->first = 0;
-	c->epoch = 0;
-	c->number = segment_of(l, number + 1, &end).first;
-	while (c->number <= number && (advance(l, c, &payload, &bytes) == OK || resume(l, c)))
-		;
-	if (c->number <= number)
-		c->number = number + 1;
+	l->reader.first = 0; /* it is found when it is read */
+	l->reader.epoch = 0;
+	l->reader.number = number + 1;
 }
 
 /* Writing. */
@@ -411,6 +469,16 @@ static enum status write_group(struct ledger *l)
 	return fdatasync(l->fd) == 0 ? OK : trouble("cannot sync");
 }
 
+/* After a failed sync nobody knows what is on disk, however whole it reads until the next power
+ * cut: the next start must not find it. When not even this works, the segment that follows ends
+ * this one. */
+static void abandon_tail(struct ledger *l)
+{
+	l->broken = true;
+	if (l->fd >= 0 && ftruncate(l->fd, (off_t)l->at) == 0)
+		(void)!fsync(l->fd);
+}
+
 enum status ledger_sync(struct ledger *l)
 {
 	if (l->group_bytes == 0)
@@ -419,10 +487,10 @@ enum status ledger_sync(struct ledger *l)
 	if (s == OK) {
 		pthread_mutex_lock(&l->lock);
 		l->at += l->group_bytes;
-		pthread_mutex_unlock(&l->lock);
 		atomic_store(&l->durable, l->next - 1);
+		pthread_mutex_unlock(&l->lock);
 	} else {
-		l->broken = true;
+		abandon_tail(l);
 		l->next = l->group_first;
 	}
 	l->group_bytes = 0;
@@ -499,16 +567,17 @@ static enum status list_segments(struct ledger *l)
 {
 	int fd = openat(l->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	char name[NAME_BYTES];
 	uint64_t first;
-	int end;
 
 	if (d == NULL)
 		return trouble("cannot list");
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		struct stat st;
-		end = 0;
-		if (sscanf(e->d_name, "intake-%16" SCNx64 ".log%n", &first, &end) != 1 ||
-		    end == 0 || e->d_name[end] != '\0' || first == 0)
+		if (sscanf(e->d_name, "intake-%16" SCNx64 ".log", &first) != 1 || first == 0)
+			continue;
+		name_of(name, first);
+		if (!str_eq(e->d_name, name))
 			continue;
 		if (fstatat(l->dir_fd, e->d_name, &st, 0) == 0)
 			add_segment(l, first, (uint64_t)st.st_size);
@@ -519,7 +588,7 @@ static enum status list_segments(struct ledger *l)
 	return OK;
 }
 
-static enum status scan(struct ledger *l, uint64_t applied)
+static enum status scan(struct ledger *l, uint64_t applied, ledger_record_fn *record, void *arg)
 {
 	struct cursor *c = &l->reader;
 	const unsigned char *payload;
@@ -535,9 +604,12 @@ static enum status scan(struct ledger *l, uint64_t applied)
 		str_print(l->damage, sizeof(l->damage), "%s", "the records before it are gone");
 	}
 	do {
-		while ((s = advance(l, c, &payload, &bytes)) == OK)
-			;
-	} while (s == E_NOTFOUND && resume(l, c));
+		while ((s = advance(l, c, &payload, &bytes)) == OK) {
+			l->epoch = c->epoch > l->epoch ? c->epoch : l->epoch;
+			if (record != NULL)
+				TRY(record(c->number - 1, payload, bytes, arg));
+		}
+	} while (s == E_NOTFOUND && (s = resume(l, c)) == OK);
 	if (s != E_NOTFOUND)
 		return s;
 	if (c->number > l->next)
@@ -577,21 +649,58 @@ static int drop(struct ledger *l)
 	return 0;
 }
 
-enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t epoch,
-			struct ledger **out)
+static struct ledger *new_ledger(void *mem, const char *dir, uint64_t applied)
 {
 	struct ledger *l = NEW(mem, struct ledger);
 
-	*l = (struct ledger){.fd = -1, .reader = {.fd = -1}, .epoch = epoch, .next = applied + 1};
+	*l = (struct ledger){.fd = -1, .reader = {.fd = -1}, .next = applied + 1};
 	pthread_mutex_init(&l->lock, NULL);
 	l->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	talloc_set_destructor(l, drop);
+	return l;
+}
+
+static void report(const struct ledger *l, struct ledger_report *out)
+{
+	*out = (struct ledger_report){.first = l->count == 0 ? l->next : l->segments[0].first,
+				      .last = l->next - 1,
+				      .lost = atomic_load(&l->lost),
+				      .epoch = l->epoch};
+	for (size_t n = 0; n < l->count; n++)
+		out->bytes += l->segments[n].size;
+	str_print(out->damage, sizeof(out->damage), "%s", l->damage);
+}
+
+enum status ledger_examine(const char *dir, uint64_t applied, ledger_record_fn *record, void *arg,
+			   struct ledger_report *out)
+{
+	SCOPE(mem);
+	struct ledger *l = new_ledger(mem, dir, applied);
+
+	l->examining = true;
 	if (l->dir_fd < 0)
 		return trouble("cannot open");
 	TRY(list_segments(l));
+	TRY(scan(l, applied, record, arg));
+	report(l, out);
+	return OK;
+}
+
+enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t epoch,
+			struct ledger **out)
+{
+	struct ledger *l = new_ledger(mem, dir, applied);
+
+	if (l->dir_fd < 0)
+		return trouble("cannot open");
+	TRY(list_segments(l));
+	/* what it holds may be of another time of this store: records with numbers that come again
+	 */
+	unlinkat(l->dir_fd, SPARE, 0);
 	ledger_forget(l, applied);
 	TRY(sync_segments(l));
-	TRY(scan(l, applied));
+	TRY(scan(l, applied, NULL, NULL));
+	l->epoch = epoch;
 	atomic_store(&l->durable, l->next - 1);
 	ledger_seek(l, applied);
 	/* what a torn write left behind is never written over, it is left behind */
@@ -602,6 +711,10 @@ enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t e
 
 uint64_t ledger_lost(const struct ledger *l, const char **where)
 {
+	struct ledger *m = (struct ledger *)l;
+
+	pthread_mutex_lock(&m->lock);
 	*where = l->damage;
+	pthread_mutex_unlock(&m->lock);
 	return atomic_load(&l->lost);
 }

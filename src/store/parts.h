@@ -29,12 +29,16 @@ struct store {
 	int lock_fd;
 	const char *tracker_team, *tracker_url; /* of the embedded tracker; NULL = tickets go elsewhere */
 	struct intake *intake;
+	struct inspector *inspector;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];
 	int reader_count;
 	atomic_bool full;
 };
+
+/* The store in this directory is ours until *fd is closed. E_CONFLICT: another process has it. */
+NODISCARD enum status directory_lock(const char *dir, int *fd);
 
 /* A read-only connection for one query or a few; give it back. */
 NODISCARD enum status reader_take(struct store *s, struct database **out);

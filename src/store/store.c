@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/str.h"
+#include "store/inspector.h"
 #include "store/intake.h"
 #include "store/parts.h"
 #include "store/schema.h"
@@ -37,23 +38,24 @@ static enum status make_directory(const char *dir)
 }
 
 /* The kernel drops the lock when the process ends, however it ends. */
-static enum status lock_directory(void *mem, struct store *s, const char *dir)
+enum status directory_lock(const char *dir, int *out)
 {
+	SCOPE(mem);
 	char reason[128];
 	char *path = str_fmt(mem, "%s/lock", dir);
 
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return failure(E_INVALID, "store: %s is not writable: %s", dir,
 			       strerror_r(errno, reason, sizeof(reason)));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		close(s->lock_fd);
-		s->lock_fd = -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		close(fd);
 		return failure(E_CONFLICT,
 			       "store: %s is in use by another agent-sre; stop it, or name another "
 			       "directory with --data",
 			       dir);
 	}
+	*out = fd;
 	return OK;
 }
 
@@ -62,7 +64,7 @@ static enum status prepare(struct database *db)
 	TRY(database_script(
 		db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-		" PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
+		" PRAGMA journal_size_limit = 67108864;"
 		" PRAGMA cache_size = -16384;"));
 	return schema_migrate(db);
 }
@@ -83,6 +85,7 @@ static enum status start_threads(struct store *s, const struct store_options *o,
 	TRY(intake_open(s, &options, db, &s->intake));
 	const struct writer_feed feed = intake_feed(s->intake);
 	TRY(writer_start(s, db, options.limit, options.limit_bytes, &feed, &s->writer));
+	TRY(inspector_start(s, s->path, s->writer, &s->inspector));
 	return intake_start(s->intake, s->writer);
 }
 
@@ -108,7 +111,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	atomic_init(&s->letter_changes, 1); /* what changed before this start is looked at */
 	talloc_set_destructor(s, drop);
 	TRY(make_directory(o->dir));
-	TRY(lock_directory(s, s, o->dir));
+	TRY(directory_lock(o->dir, &s->lock_fd));
 	s->path = str_fmt(s, "%s/agent-sre.db", o->dir);
 	s->dir = str_dup(s, o->dir);
 	s->letter_retention_ms = o->letter_retention_ms;
@@ -122,6 +125,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 		status = prepare(db);
 	umask(before);
 	TRY(status);
+	TRY(inspector_look(db, s->path));
 	database_use_seal(db, s->seal);
 	TRY(letters_start(db, s->seal));
 	TRY(start_threads(s, o, db));
@@ -131,6 +135,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 
 void store_close(struct store *s)
 {
+	inspector_stop(s->inspector);
 	intake_stop(s->intake);
 	writer_stop(s->writer);
 	talloc_free(s);
@@ -191,6 +196,8 @@ void reader_give(struct store *s, struct database *db)
 {
 	bool kept = false;
 
+	if (database_is_damaged(db))
+		writer_condemn(s->writer, DATABASE_DAMAGED);
 	pthread_mutex_lock(&s->readers_lock);
 	if (s->reader_count < READERS_KEPT) {
 		s->readers[s->reader_count++] = db;

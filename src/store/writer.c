@@ -17,6 +17,7 @@
 enum {
 	GROUP_MAX = 4096,
 	UNSYNCED_MAX = 16,  /* transactions of the feed alone until one is synced all the same */
+	WAL_FRAMES = 4000,  /* pages in the write-ahead log that are worth a checkpoint */
 	TRY_PAUSE_MS = 1000 /* after a failure */
 };
 
@@ -35,6 +36,7 @@ struct writer {
 	bool stopping;
 	enum status health;
 	char health_message[256];
+	char condemned[256];	 /* why nothing is written any more; "" = it is */
 	struct writer_feed feed; /* .run NULL = none */
 	/* the writer thread's own */
 	struct due *dues;
@@ -43,6 +45,10 @@ struct writer {
 	void *due_arg;
 	bool full; /* transactions are synced */
 	int unsynced;
+	/* A sync has failed, maybe in an earlier process: pages of the write-ahead log may be
+	 * missing on disk, and no later sync brings them there. Only a checkpoint that copies them
+	 * does. */
+	bool distrust;
 	enum status feed_failed; /* of this transaction */
 	int64_t try_after; /* monotonic ms: a transaction has failed; the feed is left alone until
 			      then */
@@ -142,7 +148,8 @@ static enum status run_feed(struct writer *w, bool *fed)
 /* A lone operation that fails is undone with the transaction. */
 static enum status run_all(struct writer *w, struct write *group, bool *fed)
 {
-	TRY(database_run(w->db, "BEGIN", ""));
+	/* at once: a transaction that has read already would not wait for another process */
+	TRY(database_run(w->db, "BEGIN IMMEDIATE", ""));
 	TRY(run_feed(w, fed));
 	if (!*fed && group == NULL) /* the last transaction failed: is it over? */
 		TRY(database_run(w->db, "UPDATE intake SET epoch = epoch", ""));
@@ -189,7 +196,37 @@ static void settle_feed(struct writer *w, enum status s)
 {
 	if (s == OK)
 		s = w->feed_failed;
-	w->feed.settled(w->feed.arg, s, s == OK && w->full);
+	w->feed.settled(w->feed.arg, s, s == OK && w->full && !w->distrust);
+}
+
+/* What is committed stays committed if this fails; it is tried again after the next transaction. */
+static void checkpoint(struct writer *w)
+{
+	bool complete = false;
+
+	if (!w->distrust && database_wal_frames(w->db) < WAL_FRAMES)
+		return;
+	if (database_checkpoint(w->db, &complete) != OK)
+		w->distrust = true;
+	else if (complete)
+		w->distrust = false;
+}
+
+void writer_condemn(struct writer *w, const char *why)
+{
+	pthread_mutex_lock(&w->lock);
+	if (w->condemned[0] == '\0')
+		str_print(w->condemned, sizeof(w->condemned), "%s", why);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Writing to a database that is known to be damaged can only make it worse. */
+static enum status may_write(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	enum status s = w->condemned[0] == '\0' ? OK : failure(E_INTERNAL, "%s", w->condemned);
+	pthread_mutex_unlock(&w->lock);
+	return s;
 }
 
 static void write_group(struct writer *w, struct write *group, size_t count)
@@ -201,12 +238,20 @@ static void write_group(struct writer *w, struct write *group, size_t count)
 	w->due_count = 0;
 	for (struct write *op = group; op != NULL; op = op->next)
 		op->status = OK;
-	enum status s = choose_sync(w, group);
+	enum status s = may_write(w);
+	if (s == OK)
+		s = choose_sync(w, group);
 	if (s == OK)
 		s = run_all(w, group, &fed);
-	if (s != OK)
+	if (s != OK) {
+		w->distrust = true;
 		undo(w, group, s);
+	} else {
+		checkpoint(w);
+	}
 	remember_health(w, s == OK ? w->feed_failed : s);
+	if (database_is_damaged(w->db))
+		writer_condemn(w, DATABASE_DAMAGED);
 	w->try_after = s == OK && w->feed_failed == OK ? 0 : clock_monotonic() + TRY_PAUSE_MS;
 	if (fed)
 		settle_feed(w, s);
@@ -359,6 +404,7 @@ enum status writer_start(void *mem, struct database *db, size_t limit, size_t li
 	w->limit = limit;
 	w->limit_bytes = limit_bytes;
 	w->full = true;
+	w->distrust = true;
 	if (feed != NULL)
 		w->feed = *feed;
 	w->last = &w->first;
@@ -388,7 +434,11 @@ void writer_stop(struct writer *w)
 enum status writer_health(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
-	enum status s = w->health == OK ? OK : failure(w->health, "%s", w->health_message);
+	enum status s = OK;
+	if (w->condemned[0] != '\0')
+		s = failure(E_INTERNAL, "%s", w->condemned);
+	else if (w->health != OK)
+		s = failure(w->health, "%s", w->health_message);
 	pthread_mutex_unlock(&w->lock);
 	return s;
 }

@@ -61,6 +61,9 @@ NODISCARD enum status writer_await(struct writer *w, struct write *op);
 void writer_due(struct writer *w, int64_t incident, enum lane lane, int64_t due_ms);
 void writer_on_due(struct writer *w, store_due_fn *due, void *arg);
 
+/* Nothing is written from now on, and writer_health says so: the database was found to be damaged. Any thread. */
+void writer_condemn(struct writer *w, const char *why);
+
 /* The outcome of the last commit. */
 NODISCARD enum status writer_health(struct writer *w);
 

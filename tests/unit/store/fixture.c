@@ -79,8 +79,8 @@ static void done(struct admission *a)
 	sem_post(a->arg);
 }
 
-static struct event *event_of(void *mem, const char *id, const char *alert, int64_t starts,
-			      int64_t ends)
+struct event *fixture_event(void *mem, const char *id, const char *alert, int64_t starts,
+			    int64_t ends)
 {
 	struct event *e = NEW(mem, struct event);
 	struct alert *a = NEW(mem, struct alert);
@@ -129,7 +129,7 @@ struct fixture_result fixture_admit(struct fixture *f, const char *id, const cha
 				    int64_t starts, int64_t ends)
 {
 	SCOPE(mem);
-	struct event_member m = {.event = event_of(mem, id, alert, starts, ends)};
+	struct event_member m = {.event = fixture_event(mem, id, alert, starts, ends)};
 	const struct event_set set = {.mode = EVENT_STRUCTURED, .members = &m, .count = 1};
 	struct admission a = {.set = &set,
 			      .origin = "agent",

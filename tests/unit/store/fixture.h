@@ -21,5 +21,8 @@ struct fixture_result {
 /* Admits one event and waits until it is applied. `starts` and `ends` in seconds; ends 0 = firing. */
 struct fixture_result fixture_admit(struct fixture *f, const char *id, const char *alert, int64_t starts, int64_t ends);
 
+/* Firing when `ends` is 0; source "test". */
+struct event *fixture_event(void *mem, const char *id, const char *alert, int64_t starts, int64_t ends);
+
 /* The incident, or NULL. */
 struct incident *fixture_incident(struct fixture *f, int64_t id);

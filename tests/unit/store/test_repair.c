@@ -1,0 +1,401 @@
+#include "fixture.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/maintain.h"
+
+enum { INCIDENTS = 1500, PAGE = 4096 };
+
+struct said {
+	char *text;
+};
+
+static void hear(enum maintain_mark mark, const char *what, const char *detail, void *arg)
+{
+	struct said *s = arg;
+
+	if (mark != MAINTAIN_STEP)
+		str_add(&s->text, "%d %s: %s\n", mark, what, detail);
+}
+
+static void done(struct admission *a)
+{
+	sem_post(a->arg);
+}
+
+/* One batch: an incident, an event and an episode of each number. */
+static void fill(struct fixture *f, int from, int count)
+{
+	SCOPE(mem);
+	struct event_member *m = NEW_ARRAY(mem, struct event_member, (size_t)count);
+	const struct event_set set = {.mode = EVENT_BATCH, .members = m, .count = (size_t)count};
+	struct admission a = {.set = &set,
+			      .origin = "agent",
+			      .received_ms = 1000000,
+			      .results = NEW_ARRAY(mem, struct admit_result, (size_t)count),
+			      .done = done};
+	sem_t sem;
+
+	for (int n = 0; n < count; n++)
+		m[n].event = fixture_event(mem, str_fmt(mem, "event-%d", from + n),
+					   str_fmt(mem, "Alert%d", from + n), 10, 0);
+	sem_init(&sem, 0, 0);
+	a.arg = &sem;
+	assert_int_equal(store_admit(f->store, &a), OK);
+	while (sem_wait(&sem) != 0)
+		;
+	assert_int_equal(a.status, OK);
+	store_catch_up(f->store, 60000);
+}
+
+static void shut(struct fixture *f)
+{
+	store_close(f->store);
+	f->store = NULL;
+}
+
+static const char *database(struct fixture *f)
+{
+	return str_fmt(f->mem, "%s/agent-sre.db", f->dir);
+}
+
+static int64_t ask(struct fixture *f, const char *sql)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *row = NULL;
+
+	assert_int_equal(sqlite3_open(database(f), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
+	int code = sqlite3_step(row);
+	assert_true(code == SQLITE_ROW || code == SQLITE_DONE);
+	int64_t value = code == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+	sqlite3_finalize(row);
+	sqlite3_close(db);
+	return value;
+}
+
+static bool check(struct fixture *f, struct said *said)
+{
+	const struct maintenance m = {.dir = f->dir, .say = hear, .arg = said};
+	bool sound = false;
+
+	said->text = str_dup(f->mem, "");
+	if (store_check(&m, &sound) != OK)
+		fail_msg("%s", status_message());
+	return sound;
+}
+
+static bool repair(struct fixture *f, struct said *said)
+{
+	const struct maintenance m = {.dir = f->dir, .say = hear, .arg = said};
+	bool whole = false;
+
+	said->text = str_dup(f->mem, "");
+	if (store_repair(&m, &whole) != OK)
+		fail_msg("%s\n%s", status_message(), said->text);
+	return whole;
+}
+
+static void spoil(struct fixture *f, int64_t page, int from, int n)
+{
+	unsigned char junk[PAGE];
+	int fd = open(database(f), O_WRONLY);
+
+	memset(junk, 0xA5, sizeof(junk));
+	assert_int_equal(pwrite(fd, junk, (size_t)n, (page - 1) * PAGE + from), n);
+	close(fd);
+}
+
+static int64_t leaf_of(struct fixture *f, const char *table, int nth)
+{
+	return ask(f, str_fmt(f->mem,
+			      "SELECT pageno FROM dbstat WHERE name = '%s' AND pagetype = 'leaf' "
+			      "ORDER BY path LIMIT 1 OFFSET %d",
+			      table, nth));
+}
+
+static void a_store_that_is_whole_is_found_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 50);
+	if (!check(f, &said)) /* beside the agent */
+		fail_msg("%s", said.text);
+	shut(f);
+	if (!check(f, &said))
+		fail_msg("%s", said.text);
+	assert_non_null(strstr(said.text, "1 database: "));
+	assert_non_null(strstr(said.text, "1 intake log: 1 records with 50 events are whole"));
+}
+
+static void relations_that_do_not_hold_are_told(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 5);
+	shut(f);
+	ask(f, "DELETE FROM job WHERE incident = 2");
+	ask(f, "INSERT INTO job VALUES (77, 'open', 0, 0)");
+	assert_false(check(f, &said));
+	assert_non_null(strstr(said.text, "incident 2 is not closed and has no job"));
+	assert_non_null(strstr(said.text, "job of incident 77, which is not there"));
+	repair(f, &said);
+	assert_non_null(strstr(said.text, "incidents go on from their state"));
+	assert_true(check(f, &said));
+	assert_int_equal(ask(f, "SELECT count(*) FROM job WHERE incident = 2 AND step = 'open'"),
+			 1);
+	assert_int_equal(ask(f, "SELECT count(*) FROM job"), 5);
+}
+
+static void repairing_what_is_whole_changes_no_row(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 200);
+	shut(f);
+	int64_t uids = ask(f, "SELECT sum(unicode(uid) * id) FROM incident");
+	if (!repair(f, &said))
+		fail_msg("%s", said.text);
+	assert_int_equal(ask(f, "SELECT count(*) FROM incident"), 200);
+	assert_int_equal(ask(f, "SELECT count(*) FROM event"), 200);
+	assert_int_equal(ask(f, "SELECT count(*) FROM journal"), 200);
+	assert_int_equal(ask(f, "SELECT sum(unicode(uid) * id) FROM incident"), uids);
+	assert_true(check(f, &said));
+}
+
+static void incidents_that_are_lost_and_stand_in_the_log_come_back_with_their_uid(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	const char *sql = "SELECT count(DISTINCT uid) FROM incident";
+	int64_t sum =
+		ask(f, "SELECT sum(length(uid) + unicode(uid) + unicode(substr(uid, 9))) FROM "
+		       "incident");
+	int64_t page = leaf_of(f, "incident", 7);
+	spoil(f, page, 0, PAGE);
+	assert_false(check(f, &said));
+	assert_non_null(strstr(said.text, "3 incident: "));
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "cannot be read"));
+	assert_non_null(strstr(said.text, "taken from the log again"));
+	assert_int_equal(ask(f, sql), INCIDENTS);
+	assert_int_equal(ask(f, "SELECT sum(length(uid) + unicode(uid) + unicode(substr(uid, 9))) "
+				"FROM incident"),
+			 sum);
+	assert_int_equal(ask(f, "SELECT count(*) FROM job"), INCIDENTS);
+	assert_int_equal(ask(f, "SELECT count(*) FROM event"), INCIDENTS);
+	assert_true(ask(f, "SELECT max(id) FROM incident") > INCIDENTS); /* no number twice */
+	if (!check(f, &said))
+		fail_msg("%s", said.text);
+}
+
+static void an_incident_that_had_begun_is_not_begun_again(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	ask(f, "INSERT INTO journal (incident, at_ms, step, attempt, outcome, duration_ms, note) "
+	       "SELECT id, 1, 'remediate', 0, 'done', 1, '' FROM incident");
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	spoil(f, leaf_of(f, "incident", 7), 0, PAGE);
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "had begun and are lost (INC-"));
+	int64_t left = ask(f, "SELECT count(*) FROM incident");
+	assert_true(left < INCIDENTS && left > INCIDENTS - 100);
+	assert_int_equal(ask(f, "SELECT count(*) FROM event"), INCIDENTS); /* still duplicates */
+	if (!check(f, &said))
+		fail_msg("%s", said.text);
+}
+
+static void keys_of_a_bad_page_are_found_by_their_index(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int64_t first = leaf_of(f, "event", 2), second = leaf_of(f, "event", 9);
+	spoil(f, first, 0, PAGE);
+	spoil(f, second, 0, PAGE);
+	assert_false(repair(f, &said));
+	int64_t left = ask(f, "SELECT count(*) FROM event");
+	/* two pages are lost, and not all that lies between them */
+	assert_true(left < INCIDENTS && left > INCIDENTS - 250);
+	assert_int_equal(ask(f, "SELECT count(*) FROM incident"), INCIDENTS);
+	if (!check(f, &said))
+		fail_msg("%s", said.text);
+}
+
+static void the_first_page_can_be_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 300);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	spoil(f, 1, 0, PAGE);
+	assert_false(check(f, &said));
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "its first page is damaged"));
+	assert_int_equal(ask(f, "SELECT count(*) FROM incident"), 300);
+	assert_true(check(f, &said));
+}
+
+static void what_was_there_is_kept_aside(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+	struct stat before, after;
+
+	fill(f, 0, 300);
+	shut(f);
+	spoil(f, 9, 0, PAGE);
+	assert_int_equal(stat(database(f), &before), 0);
+	repair(f, &said);
+	DIR *d = opendir(f->dir);
+	int found = 0;
+	for (const struct dirent *e; (e = readdir(d)) != NULL;) {
+		if (!str_starts(e->d_name, "damaged-"))
+			continue;
+		found++;
+		assert_int_equal(
+			stat(str_fmt(f->mem, "%s/%s/agent-sre.db", f->dir, e->d_name), &after), 0);
+		assert_int_equal(after.st_size, before.st_size);
+		assert_int_equal(
+			access(str_fmt(f->mem, "%s/%s/intake-%016d.log", f->dir, e->d_name, 1),
+			       R_OK),
+			0);
+	}
+	closedir(d);
+	assert_int_equal(found, 1);
+}
+
+static void a_store_in_use_is_not_repaired(void **state)
+{
+	struct fixture *f = *state;
+	struct said said = {.text = str_dup(f->mem, "")};
+	const struct maintenance m = {.dir = f->dir, .say = hear, .arg = &said};
+	bool whole;
+
+	assert_int_equal(store_repair(&m, &whole), E_CONFLICT);
+	assert_int_equal(store_compact(&m), E_CONFLICT);
+	assert_non_null(strstr(status_message(), "in use by another agent-sre"));
+}
+
+static void compaction_gives_space_back(void **state)
+{
+	struct fixture *f = *state;
+	struct said said = {.text = str_dup(f->mem, "")};
+	const struct maintenance m = {.dir = f->dir, .say = hear, .arg = &said};
+	struct stat before, after;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "DELETE FROM journal");
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(stat(database(f), &before), 0);
+	if (store_compact(&m) != OK)
+		fail_msg("%s", status_message());
+	assert_int_equal(stat(database(f), &after), 0);
+	assert_true(after.st_size < before.st_size);
+	assert_true(check(f, &said));
+}
+
+/* Any damage: the check or the repair never crashes, and after it the store opens, is whole and
+ * takes events. */
+static void random_damage_is_repaired_or_refused_with_words(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+	unsigned seed = 20261125;
+	int repaired = 0;
+	char *good = str_fmt(f->mem, "%s/good", f->dir);
+
+	fill(f, 0, 400);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(system(str_fmt(f->mem, "mkdir %s && cp %s/*.* %s", good, f->dir, good)),
+			 0);
+	for (int n = 0; n < 25; n++) {
+		int64_t pages = ask(f, "PRAGMA page_count");
+		for (int k = rand_r(&seed) % 4; k >= 0; k--) {
+			int from = rand_r(&seed) % (PAGE - 200);
+			spoil(f, 1 + rand_r(&seed) % pages, from, 1 + rand_r(&seed) % 200);
+		}
+		if (n % 5 == 4)
+			assert_int_equal(
+				truncate(database(f), (1 + rand_r(&seed) % pages) * PAGE - n), 0);
+		check(f, &said);
+		const struct maintenance m = {.dir = f->dir, .say = hear, .arg = &said};
+		bool whole;
+		enum status s = store_repair(&m, &whole);
+		if (s == OK) {
+			repaired++;
+			if (!check(f, &said))
+				fail_msg("%d: %s", n, said.text);
+			const struct store_options o = {.dir = f->dir};
+			if (store_open(NULL, &o, &f->store) != OK)
+				fail_msg("%d: %s", n, status_message());
+			fixture_admit(f, str_fmt(f->mem, "new-%d", n), "New", 10 + n, 0);
+			shut(f);
+		} else {
+			assert_non_null(strstr(status_message(), "restore a backup"));
+		}
+		assert_int_equal(
+			system(str_fmt(f->mem,
+				       "cd %s && rm -rf damaged-* intake-* *.db* && cp good/* .",
+				       f->dir)),
+			0);
+	}
+	assert_true(repaired > 15);
+	assert_int_equal(system(str_fmt(f->mem, "rm -rf %s", good)), 0);
+}
+
+int main(void)
+{
+#define REPAIR_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+	const struct CMUnitTest tests[] = {
+		REPAIR_TEST(a_store_that_is_whole_is_found_whole),
+		REPAIR_TEST(relations_that_do_not_hold_are_told),
+		REPAIR_TEST(repairing_what_is_whole_changes_no_row),
+		REPAIR_TEST(incidents_that_are_lost_and_stand_in_the_log_come_back_with_their_uid),
+		REPAIR_TEST(an_incident_that_had_begun_is_not_begun_again),
+		REPAIR_TEST(keys_of_a_bad_page_are_found_by_their_index),
+		REPAIR_TEST(the_first_page_can_be_replaced),
+		REPAIR_TEST(what_was_there_is_kept_aside),
+		REPAIR_TEST(a_store_in_use_is_not_repaired),
+		REPAIR_TEST(compaction_gives_space_back),
+		REPAIR_TEST(random_damage_is_repaired_or_refused_with_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
