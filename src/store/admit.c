@@ -59,6 +59,13 @@ static struct repeats *held(struct applying *to, const char *fingerprint, int64_
 	return NULL;
 }
 
+void admit_count(const struct applying *a)
+{
+	metric_add(M_ORDER_VIOLATIONS, (double)a->order_violations);
+	metric_add(M_SEQUENCE_GAPS, (double)a->sequence_gaps);
+	metric_add(M_ORPHAN_RESOLVED, (double)a->orphans);
+}
+
 enum status admit_flush(struct applying *to)
 {
 	for (size_t n = 0; n < to->held_count; n++) {
@@ -291,7 +298,7 @@ static enum status admit_resolved(struct arrival *x)
 	if (belongs)
 		return repeat(x, k.incident);
 	x->outcome = ADMIT_ORPHAN;
-	metric_add(M_ORPHAN_RESOLVED, 1);
+	x->to->orphans++;
 	return OK;
 }
 
@@ -377,9 +384,9 @@ static enum status follow_lane(const struct arrival *x, enum order_policy policy
 		return OK;
 	TRY(read_lane(x, &lane));
 	if (numbered && lane.sequence >= 0 && sequence <= lane.sequence)
-		metric_add(M_ORDER_VIOLATIONS, 1);
+		x->to->order_violations++;
 	else if (numbered && lane.sequence >= 0)
-		metric_add(M_SEQUENCE_GAPS, (double)(sequence - lane.sequence - 1));
+		x->to->sequence_gaps += (uint64_t)(sequence - lane.sequence - 1);
 	return put_lane(x, sequence);
 }
 

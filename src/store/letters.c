@@ -23,12 +23,12 @@
 static const struct {
 	const char *kind, *category;
 } CATEGORIES[] = {
-	{"parse", "poison_message"},	    {"envelope", "validation_failure"},
-	{"key", "validation_failure"},	    {"type", "validation_failure"},
-	{"data", "validation_failure"},	    {"schema", "schema_evolution"},
-	{"order", "dependency_failure"},
-	{"oversize", "validation_failure"}, {"step", "dependency_failure"},
-	{"ticket", "dependency_failure"},   {"outbox", "dependency_failure"},
+	{"parse", "poison_message"},	  {"envelope", "validation_failure"},
+	{"key", "validation_failure"},	  {"type", "validation_failure"},
+	{"data", "validation_failure"},	  {"schema", "schema_evolution"},
+	{"order", "dependency_failure"},  {"oversize", "validation_failure"},
+	{"step", "dependency_failure"},	  {"ticket", "dependency_failure"},
+	{"outbox", "dependency_failure"},
 };
 
 const char *letter_category(const char *kind)

@@ -176,7 +176,8 @@ static const char VERSION_4[] =
 	"NULL,"
 	" PRIMARY KEY (source, key)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX lane_by_time ON lane(seen_ms);"
-	"CREATE INDEX dead_letter_by_lane ON dead_letter(event_source, partition_key) WHERE state <> "
+	"CREATE INDEX dead_letter_by_lane ON dead_letter(event_source, partition_key) WHERE state "
+	"<> "
 	"'resolved';";
 
 /* partitions of peers, past and present */
