@@ -130,9 +130,17 @@ class BackupTest(unittest.TestCase):
             shutil.copytree(fresh, os.path.join(other.dir, "data"))
             self.assertTrue(other.start(), other.stderr())
 
-            def missing():
-                return [n for n in before if request(f"{other.url}/events/prometheus-events/{n}")[0] != 200]
-            eventually(lambda: not missing(), "every event is known again", patience=20)
+            unknown = list(before)
+
+            def look():
+                answers = {n: request(f"{other.url}/events/prometheus-events/{n}")[0] for n in unknown}
+                self.assertLessEqual(set(answers.values()), {200, 404, 429}, "404: not applied yet; 429: asked too fast")
+                unknown[:] = [n for n, code in answers.items() if code != 200]
+                return not unknown
+            try:
+                eventually(look, "every event is known again", patience=40, pause=0.2)
+            finally:
+                self.assertEqual(unknown, [], f"of {len(before)} events")
             other.stop()
 
     def test_what_was_answered_and_waits_for_the_database_is_in_the_point(self):
