@@ -93,7 +93,8 @@ class Town(World):
             test.assertIn(heads[1:2], (HEADS[1:2], [UNKNOWN]))  # a call whose every answer was lost is measured instead
             test.assertEqual(heads[:1] + heads[2:], HEADS[:1] + HEADS[2:])
         test.assertEqual(sorted(self.linear.changes), sorted((i, "state-completed-4") for i in self.linear.issues))
-        test.assertEqual(self.agent.get("/dlq")[1]["dead_letters"], [])
+        # those of a full outbox are resolved a moment after the last lane went on
+        eventually(lambda: self.agent.get("/dlq")[1]["dead_letters"] == [], "no dead letter is left", patience=10)
         test.assertEqual({i["state"] for i in self.agent.get("/incidents?limit=1000")[1]["incidents"]}, {"closed"})
 
 
