@@ -3,7 +3,7 @@ BUILD ?= build
 PACKAGES = $(shell sed 's/\#.*//' packages.txt)
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup build test demo run bench lint fuzz torture clean
+.PHONY: setup build test demo run bench lint fuzz torture test-s3 clean
 
 # Installs what is missing (Debian), nothing else.
 setup:
@@ -27,16 +27,26 @@ run: build
 test: setup
 	@tests/run.sh
 
-# Beside Alertmanager, in the same run; writes bench/results.md.
+# Every promised number beside its peer, in the same run; writes bench/results.md. QUICK=1: one short round, writes
+# nothing. ONLY=single (batch, steady, call, loops, memory, start, budget): one row.
 bench: build
-	@python3 bench/intake.py --agent $(BUILD)/agent-sre
+	@ninja -C $(BUILD) bench/ceiling bench/offer bench/loops >/dev/null
+	@python3 bench/bench.py --agent $(BUILD)/agent-sre $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 build/venv/bin/python:
 	@/usr/bin/python3 -m venv build/venv && build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 
-# 1000 times kill -9 at random moments under load: nothing lost, nothing twice. The rest of the words: torture.py --help
+# 1000 times kill -9 at random moments under load, then a quarter as many power cuts: nothing lost, nothing twice.
+# The rest of the words: torture.py --help
 torture: build | build/venv/bin/python
+	@ninja -C $(BUILD) tests/torture/libunsynced.so
 	@tests/python.sh tests/torture/torture.py --agent $(BUILD)/agent-sre --kills $(or $(KILLS),1000) --verbose
+	@tests/python.sh tests/torture/torture.py --agent $(BUILD)/agent-sre --kills $(or $(CUTS),250) --verbose --power
+
+# The S3 tests once more, on another server: it needs Go, and minutes to compile.
+test-s3: build | build/venv/bin/python
+	@GOBIN=$(CURDIR)/$(BUILD)/go go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+	@VERSITYGW=$(CURDIR)/$(BUILD)/go/versitygw AGENT_SRE=$(CURDIR)/$(BUILD)/agent-sre tests/python.sh tests/tap.py tests/e2e/test_backup_s3.py
 
 lint: setup
 	@tests/tools/lint.sh

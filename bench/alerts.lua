@@ -1,31 +1,35 @@
--- wrk script: one distinct alert (or BATCH of them) per request, for Alertmanager's API or for our webhook.
--- environment: TARGET = alertmanager | firing | resolved, BATCH, RUN (a word that makes this run's alerts distinct)
-local target = os.getenv("TARGET")
-local batch = tonumber(os.getenv("BATCH"))
-local run = os.getenv("RUN")
-local n = 0
-local path = target == "alertmanager" and "/api/v2/alerts" or "/webhook"
-local state = target == "resolved" and "resolved" or "firing"
-local ends = target == "resolved" and "2026-11-24T10:45:00Z" or "0001-01-01T00:00:00Z"
+-- wrk script: the requests of a template (bench/alert.h): @N@ is the alert's number, @+@ goes on to the next one.
+-- environment: TEMPLATE (a file), URL_PATH, FIRST (number of the first alert)
+local file = assert(io.open(os.getenv("TEMPLATE")))
+local text = file:read("*a")
+file:close()
+local n = tonumber(os.getenv("FIRST"))
+local head = "POST " .. os.getenv("URL_PATH") .. " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
 
-local function alert()
-	n = n + 1
-	local labels = string.format('{"alertname":"BenchErrors","instance":"10.0.0.1:9100","job":"bench","namespace":"shop","pod":"%s-%d","severity":"warning"}', run, n)
-	local notes = '{"summary":"errors of the bench are too high","description":"more than five percent of the requests fail"}'
-	if target == "alertmanager" then
-		return string.format('{"labels":%s,"annotations":%s,"generatorURL":"http://prometheus/graph"}', labels, notes)
-	end
-	return string.format('{"status":"%s","labels":%s,"annotations":%s,"startsAt":"2026-11-24T10:40:00Z","endsAt":"%s","generatorURL":"http://prometheus/graph","fingerprint":""}', state, labels, notes, ends)
+-- pieces of text with a place for a number between them; step[i]: the number grows behind piece i
+local pieces, step, places = {}, {}, {}
+local at = 1
+while true do
+	local from, to, mark = text:find("@([N+])@", at)
+	pieces[#pieces + 1] = text:sub(at, from and from - 1)
+	if not from then break end
+	pieces[#pieces + 1] = ""
+	if mark == "N" then places[#places + 1] = #pieces else step[#pieces] = true end
+	at = to + 1
+end
+local order = {}
+for i = 1, #pieces do
+	if step[i] then order[#order + 1] = 0 end
+	for _, p in ipairs(places) do if p == i then order[#order + 1] = i end end
 end
 
 function request()
-	local alerts = {}
-	for i = 1, batch do alerts[i] = alert() end
-	local body = "[" .. table.concat(alerts, ",") .. "]"
-	if target ~= "alertmanager" then
-		body = '{"version":"4","status":"' .. state .. '","receiver":"bench","groupKey":"{}","groupLabels":{},"commonLabels":{},"commonAnnotations":{},"externalURL":"","truncatedAlerts":0,"alerts":' .. body .. '}'
+	for _, i in ipairs(order) do
+		if i == 0 then n = n + 1 else pieces[i] = n end
 	end
-	return wrk.format("POST", path, {["Content-Type"] = "application/json"}, body)
+	n = n + 1
+	local body = table.concat(pieces)
+	return head .. #body .. "\r\n\r\n" .. body
 end
 
 function done(summary, latency)

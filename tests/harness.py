@@ -1,4 +1,5 @@
 """Runs the real agent against doubles: process, fake clock, HTTP, waiting."""
+import http.client
 import json
 import mmap
 import os
@@ -42,7 +43,7 @@ class Clock:
 
 
 def request(url, method="GET", body=None, headers=None, timeout=10):
-    """(code, parsed or raw body); raises OSError when nobody answers."""
+    """(code, parsed or raw body); raises OSError when nobody answers, or not to the end."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     call = urllib.request.Request(url, data, headers or {}, method=method)
     try:
@@ -50,6 +51,8 @@ def request(url, method="GET", body=None, headers=None, timeout=10):
             code, text = reply.status, reply.read()
     except urllib.error.HTTPError as e:
         code, text = e.code, e.read()
+    except http.client.HTTPException as e:
+        raise OSError(repr(e)) from e
     try:
         return code, json.loads(text)
     except ValueError:
@@ -74,6 +77,7 @@ class Agent:
         self.lines = []
         self.url = None
         self.starts = 0
+        self.prefix = []  # of the command: another network, other limits
 
     def start(self, crash_after=None, crash_log=None, listen="127.0.0.1:0"):
         env = dict(self.env)
@@ -84,7 +88,7 @@ class Agent:
         self.errors = open(os.path.join(self.dir, f"stderr-{self.starts}"), "w+")
         self.starts += 1
         self.process = subprocess.Popen(
-            [AGENT, "serve", "--config", self.config, "--data", os.path.join(self.dir, "data"), "--listen", listen],
+            [*self.prefix, AGENT, "serve", "--config", self.config, "--data", os.path.join(self.dir, "data"), "--listen", listen],
             env=env, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         ready = threading.Event()
         self.reader = threading.Thread(target=self._read, args=(self.process, ready), daemon=True)

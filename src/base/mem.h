@@ -1,7 +1,7 @@
 /*
  * Memory: one talloc tree per request or job. A first parameter `void *mem` means "the result
  * lives under this context". Out of memory aborts: the store makes a restart safe.
- * A tree belongs to one thread; crossing threads is by talloc_steal of a rootless tree.
+ * A tree belongs to one thread; crossing threads is by MOVE of a rootless tree.
  */
 #pragma once
 
@@ -19,6 +19,9 @@ void *mem_check(void *p);
 
 /* Grows array `a` of T to n elements (contents kept, new ones not zeroed). */
 #define GROW(mem, a, T, n) ((T *)mem_check(talloc_realloc(mem, a, T, n)))
+
+/* Hangs `p` under `mem` from now on; returns `p`. (talloc_steal is a statement expression, which clang warns about.) */
+#define MOVE(mem, p) __extension__ talloc_steal(mem, p)
 
 void mem_scope_done(void **scope);
 

@@ -263,6 +263,28 @@ double metric_value(enum metric m, ...)
 	return value;
 }
 
+static bool has_value(const struct series *s, const char *value)
+{
+	for (const char *at = s->key; at < s->key + s->n; at += strlen(at) + 1)
+		if (strcmp(at, value) == 0)
+			return true;
+	return false;
+}
+
+double metric_sum(enum metric m, const char *value)
+{
+	double sum = 0;
+
+	assert(METRIC[m].kind != METRIC_HISTOGRAM);
+	pthread_mutex_lock(&registry.lock);
+	const struct family *f = &registry.families[m];
+	for (size_t i = 0; i < f->count; i++)
+		if (value == NULL || has_value(f->series[i], value))
+			sum += f->series[i]->value;
+	pthread_mutex_unlock(&registry.lock);
+	return sum;
+}
+
 /* The numbers of one series at one moment. */
 struct reading {
 	const char *labels;

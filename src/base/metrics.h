@@ -13,7 +13,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 
 /* M(id, kind, name, labels separated by commas, help) */
 #define METRICS(M) \
-	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,outcome", \
+	M(CLOUDEVENTS_RECEIVED, COUNTER, "cloudevents_received_total", "event_type,event_source,mode,schema_version,outcome", \
 	  "Events received, by what became of them: admitted, duplicate, rejected, refused.") \
 	M(CLOUDEVENT_PROCESSING, HISTOGRAM, "cloudevent_processing_seconds", "", \
 	  "From the end of a request's body to its answer, the durable write included.") \
@@ -39,11 +39,13 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(STORE_COMMIT, HISTOGRAM, "store_commit_seconds", "", "One durable transaction.") \
 	M(STORE_ERRORS, COUNTER, "store_errors_total", "", "Transactions that could not be made durable.") \
 	M(DLQ_EVENTS, COUNTER, "dlq_events_total", "reason,category", "Dead letters written.") \
+	M(DLQ_PERMANENT, COUNTER, "dlq_permanent_total", "", "Dead letters that no retry can heal.") \
 	M(DLQ_SIZE, GAUGE, "dlq_size", "", "Dead letters that wait for a person.") \
 	M(DLQ_OLDEST_AGE, GAUGE, "dlq_oldest_age_seconds", "", "Age of the oldest dead letter that waits.") \
 	M(DLQ_CAPTURE, HISTOGRAM, "dlq_capture_seconds", "", "From the failure to its durable dead letter.") \
 	M(DLQ_REPLAY, COUNTER, "dlq_replay_total", "outcome", "Replays: success, failure, refused.") \
 	M(DLQ_ARCHIVED, COUNTER, "dlq_archived_total", "", "Dead letters moved to the archive.") \
+	M(RATE_LIMITED, COUNTER, "rate_limited_total", "endpoint", "Events and API calls that were over their limit.") \
 	M(INCIDENTS_ACTIVE, GAUGE, "incidents_active", "state", "Incidents that are not closed.") \
 	M(STEP_SECONDS, HISTOGRAM, "step_duration_seconds", "step,outcome", "One run of one step.") \
 	M(STEP_RETRIES, COUNTER, "step_retries_total", "step,reason", "Steps put back for another try.") \
@@ -74,6 +76,31 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Transformations of events: success, failure, missing (no adapter).") \
 	M(SCHEMA_USAGE, COUNTER, "schema_usage_total", "type,version", "Events received, by their schema version.") \
 	M(SCHEMA_DEPRECATED, GAUGE, "schema_deprecated", "type,schema_version", "1 for a deprecated version, else 0.") \
+	M(SELF_ALERT, GAUGE, "self_alert_firing", "alertname,severity", "1 while the agent raises this alert about itself.") \
+	M(PARTITION_ACTIVE, GAUGE, "partition_active", "component", "Peers of a kind that are away.") \
+	M(PARTITION_DETECTION, HISTOGRAM, "partition_detection_seconds", "", \
+	  "From the first sign of trouble with a peer to the verdict that it is away.") \
+	M(PARTITION_DURATION, HISTOGRAM, "partition_duration_seconds", "", "How long a peer was away.") \
+	M(PARTITION_RECOVERY, HISTOGRAM, "partition_recovery_seconds", "", \
+	  "From a peer's return until all that waited for it was worked on.") \
+	M(OUTBOX_BUFFERED, GAUGE, "outbox_buffered", "", "Lanes of incidents that wait for a peer that is away.") \
+	M(OUTBOX_REPLAYED, COUNTER, "outbox_replayed_total", "", "Lanes that got on after their peer was back.") \
+	M(LEADER, GAUGE, "leader", "", "1 while this process holds the store's lock, and with it the right to act.") \
+	M(FENCING_EPOCH, GAUGE, "fencing_epoch", "", "How often the store was opened: the token of this process.") \
+	M(BACKUP_ATTEMPTS, COUNTER, "backup_attempts_total", "", "Backups that ended, well or not, one for each target.") \
+	M(BACKUP_SUCCESS, COUNTER, "backup_success_total", "", "Backups that ended well.") \
+	M(BACKUP_FAILING, GAUGE, "backup_failing", "", "Targets whose last backup failed.") \
+	M(BACKUP_SECONDS, HISTOGRAM, "backup_duration_seconds", "", "One backup that ended well.") \
+	M(BACKUP_SIZE, GAUGE, "backup_size_bytes", "component", "Of the last backup: store_full, store_increment.") \
+	M(BACKUP_LAST, GAUGE, "backup_last_success_timestamp_seconds", "", \
+	  "The last backup, of the target that is furthest behind; 0 = none yet.") \
+	M(BACKUP_UNUSUAL, COUNTER, "backup_unusual_total", "what", \
+	  "Backups far from the median of the last ones: size, duration (SRE-009.8).") \
+	M(RPO, GAUGE, "rpo_seconds", "", "What losing the disk now would cost: the age of the last backup.") \
+	M(RESTORE_SECONDS, HISTOGRAM, "restore_duration_seconds", "", "One restore on trial.") \
+	M(RESTORE_BYTES, GAUGE, "restore_bytes", "", "Read by the last restore on trial.") \
+	M(DRILL_LAST, GAUGE, "drill_last_success_timestamp_seconds", "", "The last restore on trial that went well; 0 = none yet.") \
+	M(DRILL_FAILURES, COUNTER, "drill_failures_total", "", "Restores on trial that failed.") \
 	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
@@ -93,6 +120,9 @@ void metric_observe(enum metric m, double value, ...); /* histograms, in the met
 
 /* The present value of a counter or gauge series (0 when it does not exist); for derived gauges. */
 double metric_value(enum metric m, ...);
+
+/* The sum of all series of a counter or gauge, or of those that have a label of that value. */
+double metric_sum(enum metric m, const char *value);
 
 /* The whole exposition, under mem. */
 char *metrics_text(void *mem);

@@ -195,6 +195,24 @@ static void print_history(const json_t *letter)
 	}
 }
 
+/* Which versions would have been read, and what did not fit. */
+static void print_schema(const json_t *schema)
+{
+	size_t n;
+	json_t *one;
+
+	if (!json_is_object(schema))
+		return;
+	printf("%-13s %s of %s, supported:", "schema", show_word(schema, "detected_version"),
+	       show_word(schema, "type"));
+	json_array_foreach (json_object_get(schema, "supported"), n, one)
+		printf(" %s", json_string_value(one));
+	printf("\n");
+	json_array_foreach (json_object_get(schema, "violations"), n, one)
+		printf("%-13s %s at %s: %s\n", "", show_word(one, "rule"),
+		       show_word(one, "pointer"), show_word(one, "message"));
+}
+
 static void print_letter(const json_t *letter)
 {
 	static const char *const FIELDS[][2] = {
@@ -226,6 +244,7 @@ static void print_letter(const json_t *letter)
 	printf("%-13s %lld, %lld of them replays\n", "attempts",
 	       (long long)json_int(letter, "attempts", 0),
 	       (long long)json_int(letter, "replays", 0));
+	print_schema(json_object_get(letter, "schema"));
 	print_history(letter);
 	if (json_is_object(json_object_get(letter, "event")))
 		print_body(json_object_get(letter, "event"));
@@ -248,9 +267,9 @@ static int show(const struct invocation *i)
 
 static void print_result(const struct invocation *i, json_t *result)
 {
+	show_clean(i->mem, result); /* replaces its strings */
 	const char *incident = json_str(result, "incident");
 
-	show_clean(i->mem, result);
 	printf("%lld  %-8s %s%s%s\n", (long long)json_int(result, "dlq_id", 0),
 	       json_is_true(json_object_get(result, "success")) ? "resolved" : "stays",
 	       show_word(result, "outcome"), incident == NULL ? "" : " ",
@@ -381,14 +400,21 @@ static int archive(const struct invocation *i)
 	else
 		json_object_set_new(body, "ids", json_pack("[I]", (json_int_t)id));
 	const struct api_call call = posting(i, PATH, body);
-	if (api_request(i, &call, &reply) != OK)
-		return command_failed();
+	long long archived = 0;
+	long long part;
+	do { /* a call moves what it lists, and a list is bounded */
+		if (api_request(i, &call, &reply) != OK)
+			return command_failed();
+		part = json_int(reply, "archived", 0);
+		archived += part;
+	} while (all && part > 0);
+	json_object_set_new(reply, "archived", json_integer(archived));
 	size_t left = json_array_size(json_object_get(reply, "refused"));
 	if (wants_json(i)) {
 		print_json(i, reply);
 		return left == 0 ? EXIT_DONE : EXIT_FAILED;
 	}
-	printf("%lld archived\n", (long long)json_int(reply, "archived", 0));
+	printf("%lld archived\n", archived);
 	json_array_foreach (json_object_get(reply, "refused"), n, refused)
 		fprintf(stderr, "agent-sre: dead letter %lld stays: %s\n",
 			(long long)json_int(refused, "dlq_id", 0), show_word(refused, "reason"));

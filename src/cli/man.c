@@ -131,7 +131,8 @@ static int run(const struct invocation *i)
 	printf(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n.SH "
 	       "FILES\n.TP\n\\fIDIR\\fR/agent\\-sre.db\nthe store (SQLite), in the data directory\n"
 	       ".SH EXAMPLES\n.nf\nagent\\-sre serve \\-\\-config agent\\-sre.yaml\nagent\\-sre "
-	       "submit alert.json\nagent\\-sre show latest \\-\\-follow\n.fi\n"
+	       "submit alert.json\nagent\\-sre show latest \\-\\-follow\nagent\\-sre dlq groups\n"
+	       "agent\\-sre dlq replay \\-\\-all \\-\\-group 0123456789ab\n.fi\n"
 	       ".SH SEE ALSO\n.BR prometheus (1)\n");
 	return EXIT_DONE;
 }

@@ -1,5 +1,7 @@
 #include "clients/alertmanager.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -54,18 +56,22 @@ static enum status judge(void *mem, const struct http_reply *r)
 		       "Alertmanager answered %ld: %.300s", r->code, text);
 }
 
-static enum status get(void *mem, const struct alertmanager *a, const char *const *path,
-		       const struct url_pair *query, size_t n, struct http_reply **out)
+static enum status call(void *mem, const struct alertmanager *a, const char *const *path,
+			const struct url_pair *query, size_t n, const char *body,
+			struct http_reply **out)
 {
 	char *url = NULL;
 	const struct http_header headers[] = {
+		{"Content-Type", "application/json"},
 		{"Authorization", a->bearer == NULL ? "" : str_fmt(mem, "Bearer %s", a->bearer)}};
 
 	TRY(url_build(mem, a->url, path, query, n, &url));
-	const struct http_request q = {.method = "GET",
+	const struct http_request q = {.method = body == NULL ? "GET" : "POST",
 				       .url = url,
-				       .headers = headers,
-				       .header_count = a->bearer != NULL,
+				       .headers = body == NULL ? headers + 1 : headers,
+				       .header_count = (size_t)(body != NULL) + (a->bearer != NULL),
+				       .body = body,
+				       .body_bytes = body == NULL ? 0 : strlen(body),
 				       .timeout_ms = a->timeout_ms,
 				       .ca_file = a->ca_file,
 				       .peer = "alertmanager"};
@@ -99,8 +105,34 @@ enum status alertmanager_is_active(void *mem, const struct alertmanager *a, cons
 	const struct url_pair query[] = {{"filter", matcher(mem, name == NULL ? "" : name)}};
 	struct http_reply *r = NULL;
 
-	TRY(get(mem, a, PATH, query, 1, &r));
+	TRY(call(mem, a, PATH, query, 1, NULL, &r));
 	return alertmanager_decode_alerts(mem, r->body, r->body_bytes, labels, active);
+}
+
+enum status alertmanager_post(void *mem, const struct alertmanager *a, const json_t *alerts)
+{
+	static const char *const PATH[] = {"api", "v2", "alerts", NULL};
+	struct http_reply *r = NULL;
+
+	return call(mem, a, PATH, NULL, 0, json_text(mem, alerts), &r);
+}
+
+enum status alertmanager_proof(void *mem, const struct alertmanager *a, struct http_request *out)
+{
+	static const char *const PATH[] = {"api", "v2", "status", NULL};
+	struct http_header *headers = NEW(mem, struct http_header);
+	char *url = NULL;
+
+	TRY(url_build(mem, a->url, PATH, NULL, 0, &url));
+	if (a->bearer != NULL)
+		*headers =
+			(struct http_header){"Authorization", str_fmt(mem, "Bearer %s", a->bearer)};
+	*out = (struct http_request){.method = "GET",
+				     .url = url,
+				     .headers = headers,
+				     .header_count = a->bearer != NULL,
+				     .ca_file = a->ca_file};
+	return OK;
 }
 
 enum status alertmanager_check(void *mem, const struct alertmanager *a, const char **version)
@@ -110,7 +142,7 @@ enum status alertmanager_check(void *mem, const struct alertmanager *a, const ch
 	json_t *doc = NULL;
 
 	*version = NULL;
-	TRY(get(mem, a, PATH, NULL, 0, &r));
+	TRY(call(mem, a, PATH, NULL, 0, NULL, &r));
 	if (json_parse(mem, r->body, r->body_bytes, &doc) != OK)
 		return failure_in(E_INVALID, "Alertmanager's answer is not JSON");
 	*version = json_str(json_object_get(doc, "versionInfo"), "version");

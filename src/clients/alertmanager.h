@@ -19,7 +19,12 @@ struct alertmanager {
 /* `*active` = an alert with exactly these labels is there (silenced and inhibited ones count). */
 NODISCARD enum status alertmanager_is_active(void *mem, const struct alertmanager *a, const json_t *labels,
 					     bool *active);
+/* Raises or ends alerts: an array of {labels, annotations, startsAt, endsAt}. Repeating it changes nothing. */
+NODISCARD enum status alertmanager_post(void *mem, const struct alertmanager *a, const json_t *alerts);
 NODISCARD enum status alertmanager_check(void *mem, const struct alertmanager *a, const char **version);
+
+/* The cheapest request that shows that its API answers. Texts under mem. */
+NODISCARD enum status alertmanager_proof(void *mem, const struct alertmanager *a, struct http_request *out);
 
 /* Pure: errors may be a JSON string, an object or empty. */
 NODISCARD enum status alertmanager_decode_alerts(void *mem, const char *body, size_t n, const json_t *labels,

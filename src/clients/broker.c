@@ -346,7 +346,7 @@ enum status broker_link_open(void *mem, const struct broker_options *o, struct b
 	amqp_set_rpc_timeout(l->state, &patience);
 	TRY(dial(l, &info));
 	TRY(login(l, &info));
-	*out = talloc_steal(mem, l);
+	*out = MOVE(mem, l);
 	return OK;
 }
 

@@ -177,6 +177,12 @@ void function_decode(void *mem, const struct http_reply *r, int64_t now_ms,
 		say(mem, f, CALL_UNKNOWN, "the reply is not a JSON object");
 }
 
+char *function_url(void *mem, const struct function_options *o, const char *function,
+		   const char *namespace)
+{
+	return str_fmt(mem, "%s://%s.%s.%s/", o->scheme, function, namespace, o->domain);
+}
+
 static enum status host_of(void *mem, const struct function_options *o,
 			   const struct function_call *c, char **out)
 {

@@ -52,5 +52,8 @@ struct function_reply {
 NODISCARD enum status function_invoke(void *mem, const struct function_options *o,
 				      const struct function_call *c, struct function_reply **out);
 
+/* Where a call goes, for watching it: made of the names as they are. */
+char *function_url(void *mem, const struct function_options *o, const char *function, const char *namespace);
+
 /* Pure: reads any reply. */
 void function_decode(void *mem, const struct http_reply *r, int64_t now_ms, struct function_reply **out);

@@ -664,6 +664,21 @@ enum status linear_apply(void *mem, struct linear *l, const struct ticket_op *op
 	return failure(E_INTERNAL, "unknown ticket operation");
 }
 
+void linear_proof(void *mem, const char *url, const char *api_key, struct http_request *out)
+{
+	struct http_header *headers = NEW_ARRAY(mem, struct http_header, 2);
+	json_t *body = mem_own(mem, json_pack("{s:s}", "query", linear_documents[VIEWER]));
+
+	headers[0] = (struct http_header){"Content-Type", "application/json"};
+	headers[1] = (struct http_header){"Authorization", str_dup(mem, api_key)};
+	*out = (struct http_request){.method = "POST",
+				     .url = str_dup(mem, url),
+				     .headers = headers,
+				     .header_count = 2,
+				     .body = json_text(mem, body)};
+	out->body_bytes = strlen(out->body);
+}
+
 enum status linear_check(void *mem, struct linear *l, const char **viewer, const char **team)
 {
 	json_t *data = NULL;

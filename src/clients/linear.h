@@ -42,6 +42,9 @@ NODISCARD enum status linear_apply(void *mem, struct linear *l, const struct tic
 /* For doctor: who am I (viewer name) and does the team exist. */
 NODISCARD enum status linear_check(void *mem, struct linear *l, const char **viewer, const char **team);
 
+/* The cheapest request that shows that its API answers: who am I. Texts under mem; the headers hold the key. */
+void linear_proof(void *mem, const char *url, const char *api_key, struct http_request *out);
+
 /* Pure: the verdict on one reply (its HTTP code, headers and body); `*data` is errors-free data. */
 NODISCARD enum status linear_decode(void *mem, const struct http_reply *r, int64_t now_ms, json_t **data);
 

@@ -213,8 +213,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* "tempo:4317" is the gRPC port of a collector whose HTTP port is 4318. */
-static enum status traces_url(void *mem, const char *endpoint, const char **out)
+enum status otlp_url(void *mem, const char *endpoint, char **out)
 {
 	static const char *const PATH[] = {"v1", "traces", NULL};
 	const char *base =
@@ -234,9 +233,11 @@ static enum status traces_url(void *mem, const char *endpoint, const char **out)
 enum status otlp_start(void *mem, const struct otlp_options *options, struct otlp **out)
 {
 	struct otlp *o = NEW(mem, struct otlp);
+	char *url = NULL;
 
 	o->options = *options;
-	TRY(traces_url(o, options->endpoint, &o->url));
+	TRY(otlp_url(o, options->endpoint, &url));
+	o->url = url;
 	pthread_mutex_init(&o->lock, NULL);
 	clock_condition_init(&o->changed);
 	if (pthread_create(&o->thread, NULL, serve, o) != 0)

@@ -28,6 +28,9 @@ void otlp_span(const struct span *s, void *arg);
 /* Sends what waits (one try), then stops. */
 void otlp_stop(struct otlp *o);
 
+/* Where spans go: "tempo:4317" is the gRPC port of a collector whose HTTP port is 4318. */
+NODISCARD enum status otlp_url(void *mem, const char *endpoint, char **out);
+
 /* Pure: the request body for spans already encoded with otlp_encode_span. */
 json_t *otlp_encode_span(void *mem, const struct span *s);
 char *otlp_encode_request(void *mem, const struct otlp_options *o, json_t *const *spans, size_t n);

@@ -307,6 +307,25 @@ enum status prometheus_alerts(void *mem, const struct prometheus *p, const char 
 	return prometheus_decode_alerts(mem, r->body, r->body_bytes, alertname, out, count);
 }
 
+enum status prometheus_proof(void *mem, const struct prometheus *p, struct http_request *out)
+{
+	static const char *const PATH[] = {"api", "v1", "query", NULL};
+	static const struct url_pair QUERY[] = {{"query", "1"}};
+	struct http_header *headers = NEW(mem, struct http_header);
+	char *url = NULL;
+
+	TRY(url_build(mem, p->url, PATH, QUERY, 1, &url));
+	if (p->bearer != NULL)
+		*headers =
+			(struct http_header){"Authorization", str_fmt(mem, "Bearer %s", p->bearer)};
+	*out = (struct http_request){.method = "GET",
+				     .url = url,
+				     .headers = headers,
+				     .header_count = p->bearer != NULL,
+				     .ca_file = p->ca_file};
+	return OK;
+}
+
 enum status prometheus_check(void *mem, const struct prometheus *p, const char **version)
 {
 	static const char *const READY[] = {"-", "ready", NULL};

@@ -63,6 +63,9 @@ NODISCARD enum status prometheus_alerts(void *mem, const struct prometheus *p, c
 /* GET /-/ready, for doctor. `*version` (maybe NULL inside) from /api/v1/status/buildinfo. */
 NODISCARD enum status prometheus_check(void *mem, const struct prometheus *p, const char **version);
 
+/* The cheapest request that shows that it answers queries: the constant 1. Texts under mem. */
+NODISCARD enum status prometheus_proof(void *mem, const struct prometheus *p, struct http_request *out);
+
 /* Pure decoders over reply bodies, for tests and fuzzing. */
 NODISCARD enum status prometheus_decode_query(void *mem, const char *body, size_t n, struct query_result **out);
 NODISCARD enum status prometheus_decode_rules(void *mem, const char *body, size_t n, const char *alertname,

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "domain/order.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
 #include "net/url.h"
@@ -544,6 +545,7 @@ static enum status check_peers(void *mem, const struct settings *s)
 	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
 	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
 	TRY(check_plaintext(mem, s, "linear.url", s->linear_url));
+	TRY(check_plaintext(mem, s, "backup.s3.endpoint", s->backup_s3_endpoint));
 	return check_functions(mem, s);
 }
 
@@ -554,6 +556,22 @@ static enum status check_bands(const struct settings *s)
 			       "policy.ask_confidence must not be above policy.act_confidence");
 	if (s->verify_first > s->verify_budget)
 		return failure(E_INVALID, "verify.first must not be above verify.budget");
+	return OK;
+}
+
+static enum status check_rules(const struct settings *s)
+{
+	if (order_check(s->order_rules) != OK)
+		return failure_in(E_INVALID, "ordering.after_dead_letter");
+	for (const char *const *rule = s->dlq_retention_by_type; *rule != NULL; rule++) {
+		const char *sign = strrchr(*rule, '=');
+		long long ms;
+		if (sign == NULL || sign == *rule || str_to_duration(sign + 1, &ms) != OK)
+			return failure(E_INVALID,
+				       "dlq.retention_by_type: \"%.200s\" is no rule; want "
+				       "TYPE=DURATION",
+				       *rule);
+	}
 	return OK;
 }
 
@@ -573,6 +591,7 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(check_listener(mem, l.settings));
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));
+	TRY(check_rules(l.settings));
 	*out = l.settings;
 	if (sources != NULL)
 		*sources = l.sources;

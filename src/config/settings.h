@@ -37,7 +37,13 @@
 	S(intake_request_timeout, DURATION, "intake.request_timeout", "", "30s", "100ms..10m", "a client that has not sent a whole request by then is cut off") \
 	S(intake_connections, INTEGER, "intake.connections", "", "1024", "1..65536", "open connections; more are refused") \
 	S(intake_queue, INTEGER, "intake.queue", "", "8192", "1..1000000", "requests that may wait for the disk; more get 503") \
+	S(intake_rate, INTEGER, "intake.rate", "", "200000", "1..10000000", "events a second that one caller may send; more get 429") \
+	S(intake_burst, INTEGER, "intake.burst", "", "400000", "1..100000000", "events that one caller may send at once after a pause") \
+	S(intake_rates, LIST, "intake.rates", "", "", "SOURCE-PATTERN=EVENTS/s (or /m, /h)", "limits of their own for events of some sources; the first pattern that fits counts") \
+	S(api_rate, INTEGER, "api.rate", "", "200", "1..1000000", "reads of the API a second that one caller may make; more get 429") \
+	S(api_change_rate, INTEGER, "api.change_rate", "", "50", "1..1000000", "the same for calls that change something: replays, archiving, drops, approvals") \
 	S(catalogue, PATH, "catalogue", "AGENT_SRE_CATALOGUE", "", "a YAML file", "the remediation functions; without it every alert goes to a person") \
+	S(schemas, PATH, "schemas", "AGENT_SRE_SCHEMAS", "", "a directory or a file", "versions of event data beside those that are built in, YAML or JSON; loaded again when they change and on SIGHUP") \
 	S(mode, MODE, "policy.mode", "OPERATION_MODE", "autopilot", "autopilot|agentic|supervised|shadow", "act, ask before every action, or only report") \
 	S(risk_limit, RISK, "policy.risk_limit", "AGENT_SRE_RISK_LIMIT", "low", "low|medium|high", "autopilot acts up to this risk and asks above it") \
 	S(act_confidence, FRACTION, "policy.act_confidence", "", "0.70", "0..1", "act from this confidence on") \
@@ -53,8 +59,9 @@
 	S(prometheus_url, URL, "prometheus.url", "PROMETHEUS_URL", "http://prometheus:9090", "http(s) URL", "where remedies are verified") \
 	S(prometheus_timeout, DURATION, "prometheus.timeout", "PROMETHEUS_TIMEOUT", "30s", "100ms..5m", "of one query") \
 	S(prometheus_token, SECRET, "prometheus.token", "PROMETHEUS_TOKEN", "", "a token", "bearer token") \
-	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes") \
+	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes; gets the alerts about the agent itself") \
 	S(alertmanager_token, SECRET, "alertmanager.token", "ALERTMANAGER_TOKEN", "", "a token", "bearer token") \
+	S(alertmanager_post, BOOLEAN, "alertmanager.post", "", "true", "true|false", "post the alerts about the agent itself there at once") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
 	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
 	S(resolve_poll, DURATION, "verify.resolve_poll", "", "30s", "100ms..1h", "how often Prometheus and Alertmanager are asked whether an open incident's alert is over") \
@@ -71,9 +78,23 @@
 	S(retention, DURATION, "retention", "", "30d", "1h..3650d", "how long events and closed incidents are kept") \
 	S(dlq_retention, DURATION, "dlq.retention", "", "30d", "1h..3650d", "how long dead letters are kept before they go to the archive") \
 	S(dlq_retention_by_type, LIST, "dlq.retention_by_type", "", "", "TYPE=DURATION", "the same for single event types") \
+	S(dlq_ticket_above, INTEGER, "dlq.ticket_above", "", "10", "1..1000000", "a group of dead letters gets a ticket when it has more than these, or a permanent failure") \
 	S(dlq_max_replays, INTEGER, "dlq.max_replays", "", "5", "1..100", "how often one dead letter may be replayed") \
+	S(order_rules, LIST, "ordering.after_dead_letter", "", "", "TYPE=allow|skip|block", "what becomes of later events of a partition key when one of the key is a dead letter: they go on (allow), a late replay changes nothing (skip), they wait as dead letters (block); allow unless named") \
+	S(dlq_limit, INTEGER, "dlq.limit", "", "10000", "1..10000000", "dead letters; while there are as many and an outbox is full too, events get 503") \
+	S(outbox_limit, INTEGER, "outbox.limit", "", "100000", "1..10000000", "incidents that may wait for a peer that is away; more become dead letters until it is back") \
 	S(encryption_key, SECRET, "encryption.key", "AGENT_SRE_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "encrypts what is kept of events; without it a key is made in the data directory (seal.key)") \
 	S(encryption_previous_key, SECRET, "encryption.previous_key", "AGENT_SRE_PREVIOUS_ENCRYPTION_KEY", "", "64 hex digits, or base64 of 32 bytes", "still opens what it encrypted, while rotating") \
+	S(backup_target, LIST, "backup.target", "AGENT_SRE_BACKUP_TARGET", "", "directories, s3://BUCKET/PREFIX", "where serve keeps backups of its store, each in all of these places; without it none") \
+	S(backup_every, DURATION, "backup.every", "", "15m", "1s..1h", "how often what changed is shipped: the most that a lost disk can cost") \
+	S(backup_full_every, DURATION, "backup.full_every", "", "24h", "1m..7d", "how often all of it is shipped") \
+	S(backup_keep, DURATION, "backup.keep", "", "30d", "30d..3650d", "how long backups are kept; the newest full one and what builds on it always stay") \
+	S(backup_drill_every, DURATION, "backup.drill_every", "", "30d", "1m..92d", "how often the newest backup is restored on trial") \
+	S(backup_s3_endpoint, URL, "backup.s3.endpoint", "AWS_ENDPOINT_URL", "", "http(s) URL", "the S3 or MinIO server of s3:// targets; empty: Amazon's of that region") \
+	S(backup_s3_region, STRING, "backup.s3.region", "AWS_REGION", "us-east-1", "a region", "of the bucket") \
+	S(backup_s3_key_id, STRING, "backup.s3.access_key_id", "AWS_ACCESS_KEY_ID", "", "a key id", "who signs the requests") \
+	S(backup_s3_secret, SECRET, "backup.s3.secret_access_key", "AWS_SECRET_ACCESS_KEY", "", "a secret key", "signs the requests") \
+	S(backup_s3_token, SECRET, "backup.s3.session_token", "AWS_SESSION_TOKEN", "", "a token", "of temporary credentials") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
 	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \
 	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "daemon/reply.h"
+#include "store/partitions.h"
 
 static void set_text(json_t *to, const char *key, const char *value)
 {
@@ -250,6 +251,20 @@ static enum status decide(struct http_exchange *x, struct store *store, const ch
 	return OK;
 }
 
+static enum status partitions(struct http_exchange *x, struct store *store, const char *rest)
+{
+	const char *limit = http_query(x, "limit");
+	json_t *found = NULL;
+	long long n = 50;
+
+	(void)rest;
+	if (limit != NULL)
+		TRY(str_to_int(limit, 1, PARTITIONS_MOST, &n));
+	TRY(store_partitions(http_mem(x), store, (size_t)n, clock_now(), &found));
+	reply_json(x, 200, json_pack("{s:O}", "partitions", found));
+	return OK;
+}
+
 struct route {
 	const char *method;
 	const char *path; /* ends in / when something follows */
@@ -257,8 +272,9 @@ struct route {
 };
 
 static const struct route ROUTES[] = {
-	{"GET", "/incidents", list}, {"GET", "/incidents/", one},     {"GET", "/tickets/", ticket},
-	{"GET", "/events/", event},  {"POST", "/approvals/", decide},
+	{"GET", "/incidents", list},	 {"GET", "/incidents/", one},
+	{"GET", "/tickets/", ticket},	 {"GET", "/events/", event},
+	{"POST", "/approvals/", decide}, {"GET", "/partitions", partitions},
 };
 
 static const struct route *route_of(const char *path)

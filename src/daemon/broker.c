@@ -31,12 +31,14 @@
 #include "domain/event.h"
 
 enum {
-	HEARTBEAT_S = 15,
+	HEARTBEAT_S = 5, /* a silent broker is noticed within two of them */
 	TIMEOUT_MS = 10000,
 	LOOK_MS = 1000,		/* how long the thread sleeps at most */
 	QUEUE_AGAIN_MS = 30000, /* a queue that was not there is looked for again */
 	STORE_AGAIN_MS = 100,	/* sooner when it has finished something of ours */
 	HELD_BYTES_MAX = 64 * 1024 * 1024,
+	REPLAY_LINK_IDLE_MS =
+		5000, /* nobody answers heartbeats between replays: used while fresh only */
 };
 
 static const struct backoff RECONNECT = {.base_ms = 500, .cap_ms = 30000};
@@ -60,6 +62,7 @@ struct broker {
 	struct store *store;
 	pthread_t thread;
 	atomic_bool stopping;
+	_Atomic(struct watch *) watch;
 	int wake; /* eventfd */
 	/* the thread's own */
 	struct broker_link *link;
@@ -76,6 +79,7 @@ struct broker {
 	/* replays: a connection of their own */
 	pthread_mutex_t replay_lock;
 	struct broker_link *replay_link;
+	int64_t replay_link_ms; /* when it was used last, monotonic */
 };
 
 bool broker_is_configured(const struct settings *s)
@@ -309,6 +313,13 @@ static void offer(struct broker *b)
 
 /* The connection. */
 
+static void report(struct broker *b, bool good, const char *why)
+{
+	struct watch *w = atomic_load(&b->watch);
+
+	watch_report(w, watch_find(w, "broker", ""), good, "reset", why);
+}
+
 static void lose(struct broker *b, const char *why)
 {
 	while (b->waiting != NULL) {
@@ -408,6 +419,7 @@ static enum status connect_now(struct broker *b)
 {
 	TRY(connect_to(NULL, b->settings, &b->link));
 	log_event(LOG_INFO, "broker_connected", NULL);
+	report(b, true, NULL);
 	TRY(consume(b));
 	b->failures = 0;
 	return take(b); /* what came with the answers is not seen by poll */
@@ -451,6 +463,8 @@ static void work(struct broker *b)
 		if (s == OK && clock_monotonic() >= b->connect_ms)
 			s = connect_now(b);
 	}
+	if (s == E_TRANSIENT || s == E_TIMEOUT)
+		report(b, false, status_message());
 	if (s != OK)
 		lose(b, status_message());
 }
@@ -499,6 +513,12 @@ enum status broker_start(void *mem, const struct settings *s, struct store *stor
 	return OK;
 }
 
+void broker_use_watch(struct broker *b, struct watch *w)
+{
+	if (b != NULL)
+		atomic_store(&b->watch, w);
+}
+
 void broker_stop(struct broker *b)
 {
 	const uint64_t one = 1;
@@ -536,8 +556,17 @@ static enum status check_consumers(struct broker_link *l, const char *queue)
 	return consumers > 0 ? OK : failure(E_TRANSIENT, "broker: nobody consumes queue %s", queue);
 }
 
+static void close_replay_link(struct broker *b)
+{
+	broker_link_close(b->replay_link);
+	b->replay_link = NULL;
+}
+
 static enum status send_back(struct broker *b, const json_t *origin, const struct broker_message *m)
 {
+	if (clock_monotonic() - b->replay_link_ms > REPLAY_LINK_IDLE_MS)
+		close_replay_link(b);
+	b->replay_link_ms = clock_monotonic();
 	if (b->replay_link == NULL)
 		TRY(connect_to(NULL, b->settings, &b->replay_link));
 	TRY(check_consumers(b->replay_link, json_str(origin, "died_in")));
@@ -563,10 +592,8 @@ enum status broker_replay(struct broker *b, const json_t *origin, const char *bo
 	m.headers = death_strip(tmp, headers);
 	pthread_mutex_lock(&b->replay_lock);
 	enum status s = send_back(b, origin, &m);
-	if (s != OK && s != E_NOTFOUND) { /* the next one begins with a fresh connection */
-		broker_link_close(b->replay_link);
-		b->replay_link = NULL;
-	}
+	if (s != OK && s != E_NOTFOUND)
+		close_replay_link(b); /* the next one begins with a fresh connection */
 	pthread_mutex_unlock(&b->replay_lock);
 	metric_add(M_PEER_REQUESTS, 1, "broker", s == OK ? "ok" : status_name(s));
 	return s;

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "config/settings.h"
+#include "net/watch.h"
 #include "store/store.h"
 
 struct broker;
@@ -28,6 +29,8 @@ NODISCARD enum status broker_check(const struct settings *s);
 
 /* Starts the thread; whether the broker is there shows in the log. Borrows settings and store. */
 NODISCARD enum status broker_start(void *mem, const struct settings *s, struct store *store, struct broker **out);
+/* Connections and losses are reported to `w`, as the peer "broker"; it must outlive the broker. NULL b is legal. */
+void broker_use_watch(struct broker *b, struct watch *w);
 /* Acknowledges what has become durable; what has not stays with the broker. Before store_close. NULL is legal. */
 void broker_stop(struct broker *b);
 

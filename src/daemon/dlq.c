@@ -1,5 +1,6 @@
 #include "daemon/dlq.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -220,32 +221,63 @@ static enum status chosen(void *mem, const struct dlq *d, json_t *body, json_t *
 	return OK;
 }
 
+static bool is_among(int64_t id, const int64_t *ids, size_t count)
+{
+	for (size_t n = 0; n < count; n++)
+		if (ids[n] == id)
+			return true;
+	return false;
+}
+
+/* One that the bite left: moved now, or the reason why not. */
+static enum status archive_alone(const struct dlq *d, int64_t id, json_t *refused,
+				 const char **outcome)
+{
+	enum status s = store_letter_archive(d->store, id, clock_now());
+
+	*outcome = s == OK ? "success" : status_message();
+	if (s == E_TRANSIENT || s == E_INTERNAL)
+		return s;
+	if (s != OK)
+		json_array_append_new(refused, json_pack("{s:I, s:s}", "dlq_id", (json_int_t)id,
+							 "reason", status_message()));
+	return OK;
+}
+
+static enum status archive_bite(const struct dlq *d, const json_t *ids, size_t from, const char *by,
+				json_t *refused)
+{
+	int64_t moved[LETTERS_ARCHIVE_BITE];
+	size_t count = 0;
+	size_t end = from + LETTERS_ARCHIVE_BITE;
+
+	for (size_t n = from; n < end && n < json_array_size(ids); n++)
+		moved[count++] = json_integer_value(json_array_get(ids, n));
+	TRY(store_letters_archive(d->store, moved, &count, clock_now()));
+	for (size_t n = from; n < end && n < json_array_size(ids); n++) {
+		SCOPE(tmp);
+		int64_t id = json_integer_value(json_array_get(ids, n));
+		const char *outcome = "success";
+		if (!is_among(id, moved, count))
+			TRY(archive_alone(d, id, refused, &outcome));
+		audit(by, "dlq.archive", str_fmt(tmp, "dlq/%lld", (long long)id), outcome, NULL);
+	}
+	return OK;
+}
+
 static enum status archive(struct http_exchange *x, const struct dlq *d)
 {
 	json_t *body = NULL;
 	json_t *ids = NULL;
-	json_t *refused = NULL;
 	void *mem = http_mem(x);
-	size_t n;
-	json_t *id;
-	int archived = 0;
 
 	TRY(body_of(x, &body));
 	TRY(chosen(mem, d, body, &ids));
 	const char *by = who(x, json_str(body, "by"));
-	refused = mem_own(mem, json_array());
-	json_array_foreach (ids, n, id) {
-		enum status s = store_letter_archive(d->store, json_integer_value(id), clock_now());
-		if (s == E_TRANSIENT || s == E_INTERNAL)
-			return s;
-		audit(by, "dlq.archive",
-		      str_fmt(mem, "dlq/%lld", (long long)json_integer_value(id)),
-		      s == OK ? "success" : status_message(), NULL);
-		archived += s == OK;
-		if (s != OK)
-			json_array_append_new(refused, json_pack("{s:O, s:s}", "dlq_id", id,
-								 "reason", status_message()));
-	}
+	json_t *refused = mem_own(mem, json_array());
+	for (size_t n = 0; n < json_array_size(ids); n += LETTERS_ARCHIVE_BITE)
+		TRY(archive_bite(d, ids, n, by, refused));
+	int archived = (int)(json_array_size(ids) - json_array_size(refused));
 	reply_json(x, 200, json_pack("{s:i, s:O}", "archived", archived, "refused", refused));
 	return OK;
 }
@@ -345,14 +377,27 @@ void dlq_gauges(struct store *store)
 
 	if (store_letter_counts(store, &c) != OK)
 		return;
+	metric_set(M_DLQ_SIZE, (double)c.open);
 	metric_set(M_DLQ_OLDEST_AGE,
 		   c.oldest_ms == 0 ? 0 : (double)(clock_now() - c.oldest_ms) / 1000.0);
 }
 
-void dlq_expire(struct store *store)
+void dlq_tickets(struct store *store, const struct letter_ticket_rules *rules)
+{
+	static atomic_bool failing; /* said once, not every second of a full disk */
+	bool failed = store_letter_tickets(store, rules, clock_now()) != OK;
+
+	if (failed && !atomic_load(&failing))
+		log_event(LOG_ERROR, "dead_letter_tickets_failed", "error", status_message(), NULL);
+	atomic_store(&failing, failed);
+}
+
+void dlq_expire(struct store *store, int64_t retention_ms)
 {
 	size_t count = 1;
 
+	if (store_letter_tickets_forget(store, clock_now() - retention_ms) != OK)
+		log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
 	while (count > 0) {
 		if (store_letters_expire(store, clock_now(), &count) != OK) {
 			log_event(LOG_ERROR, "archive_failed", "error", status_message(), NULL);

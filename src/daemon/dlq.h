@@ -24,7 +24,10 @@ bool dlq_is_slow(const struct http_exchange *x);
 /* An http_handler_fn; `dlq` is a struct dlq. */
 void dlq_handle(struct http_exchange *x, void *dlq);
 
+/* One round of the tickets of groups: each second. Logs what went wrong. */
+void dlq_tickets(struct store *store, const struct letter_ticket_rules *rules);
 /* Sets the gauges that are derived from the store. */
 void dlq_gauges(struct store *store);
-/* Moves what is older than its retention to the archive; logs what went wrong. */
-void dlq_expire(struct store *store);
+/* Moves what is older than its retention to the archive, and forgets tickets completed before `retention_ms`; logs
+ * what went wrong. */
+void dlq_expire(struct store *store, int64_t retention_ms);

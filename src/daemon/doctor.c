@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "daemon/broker.h"
 #include "daemon/peers.h"
+#include "daemon/schema_files.h"
 #include "net/url.h"
 
 enum verdict_word { WELL, WARNING, BROKEN };
@@ -169,6 +170,18 @@ static void check_broker(struct examination *e)
 	      "check broker.url (AGENT_SRE_BROKER_URL) and broker.dead_letter_queues");
 }
 
+static void check_schemas(struct examination *e)
+{
+	const char *path = e->settings->schemas;
+	struct schema_registry *r = NULL;
+	enum status s = schema_files_registry(&path, 1, &r);
+
+	judge(e, s, "schemas", str_empty(path) ? "built in" : path,
+	      "mend the file; 'agent-sre schemas check FILE' shows more");
+	if (s == OK)
+		schema_registry_release(r);
+}
+
 static void check_listener(struct examination *e)
 {
 	const struct settings *s = e->settings;
@@ -185,6 +198,7 @@ static void examine(struct examination *e)
 	find(e, WELL, "configuration", "valid", "");
 	check_listener(e);
 	check_store(e);
+	check_schemas(e);
 	enum status s = peers_connect(e->mem, e->settings, &e->flow);
 	if (s != OK) {
 		judge(e, s, "catalogue", "",

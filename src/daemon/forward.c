@@ -168,7 +168,7 @@ int daemon_forward(const struct forward_options *options)
 	log_event(LOG_INFO, "ready", "service", "prometheus-events", "port",
 		  str_fmt(mem, "%u", http_server_port(c.server)), "sink",
 		  url_origin(mem, options->sink), NULL);
-	while (!listen_wait(60000))
+	while (listen_wait(60000) != LISTEN_STOP)
 		;
 	http_server_stop(c.server);
 	desk_close(c.desk);

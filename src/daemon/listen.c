@@ -42,12 +42,14 @@ void listen_block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-bool listen_wait(int64_t wait_ms)
+enum listen_news listen_wait(int64_t wait_ms)
 {
 	sigset_t set = stop_signals();
 	const struct timespec wait = {.tv_sec = wait_ms / 1000,
 				      .tv_nsec = wait_ms % 1000 * 1000000};
 	int got = sigtimedwait(&set, NULL, &wait);
 
-	return got == SIGTERM || got == SIGINT;
+	if (got == SIGTERM || got == SIGINT)
+		return LISTEN_STOP;
+	return got == SIGHUP ? LISTEN_HANGUP : LISTEN_NOTHING;
 }

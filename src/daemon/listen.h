@@ -10,5 +10,7 @@ NODISCARD enum status listen_address(void *mem, const char *text, struct http_se
 /* Blocks SIGTERM, SIGINT and SIGHUP for this thread and all later ones. Call before threads start. */
 void listen_block_signals(void);
 
-/* Waits for SIGTERM or SIGINT, at most wait_ms. True = stop. */
-bool listen_wait(int64_t wait_ms);
+enum listen_news { LISTEN_NOTHING, LISTEN_HANGUP, LISTEN_STOP };
+
+/* Waits for SIGHUP, SIGTERM or SIGINT, at most wait_ms. */
+enum listen_news listen_wait(int64_t wait_ms);

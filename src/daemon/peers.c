@@ -5,6 +5,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "clients/broker.h"
+#include "clients/otlp.h"
+#include "net/url.h"
 
 static const char *set_or_null(const char *text)
 {
@@ -82,6 +85,78 @@ enum status peers_connect(void *mem, const struct settings *s, struct flow *flow
 	set_policy(s, flow);
 	set_peers(s, flow);
 	return OK;
+}
+
+/* The cheap look: HEAD at the origin, without credentials; whatever answers is there. */
+static struct http_request look_at(void *mem, const char *url, const char *ca)
+{
+	return (struct http_request){.method = "HEAD", .url = url_origin(mem, url), .ca_file = ca};
+}
+
+static void watch_functions(void *mem, const struct settings *s, struct watch *w, const char *ca)
+{
+	struct watch_peer p = {.component = "function"};
+
+	/* a request to a function's own host could wake it: those are only connected to */
+	if (str_empty(s->function_gateway)) {
+		watch_add_hosts(w, "function", ca);
+		return;
+	}
+	const char *url = str_fmt(mem, "%s://%s/", s->function_scheme, s->function_gateway);
+	p.look = look_at(mem, url, ca);
+	watch_add(w, &p);
+}
+
+static enum status watch_broker(void *mem, const struct settings *s, struct watch *w,
+				const char *ca)
+{
+	char *address = NULL;
+	char *host = NULL;
+	bool tls = false;
+
+	if (str_empty(s->broker_url))
+		return OK;
+	TRY(broker_url(mem, s->broker_url, &address, &host, &tls));
+	const struct watch_peer p = {
+		.component = "broker",
+		.look = {.method = "GET",
+			 .url = str_fmt(mem, "%s://%s/", tls ? "https" : "http", address),
+			 .ca_file = ca,
+			 .connect_only = true,
+			 .once = true}};
+	watch_add(w, &p);
+	return OK;
+}
+
+enum status peers_watch(void *mem, const struct settings *s, const struct flow *flow)
+{
+	const char *ca = set_or_null(s->ca_file);
+	struct watch_peer p = {.component = "prometheus",
+			       .look = look_at(mem, s->prometheus_url, ca)};
+
+	TRY(prometheus_proof(mem, &flow->prometheus, &p.proof));
+	watch_add(flow->watch, &p);
+	if (flow->alertmanager.url != NULL) {
+		p = (struct watch_peer){.component = "alertmanager",
+					.look = look_at(mem, s->alertmanager_url, ca)};
+		TRY(alertmanager_proof(mem, &flow->alertmanager, &p.proof));
+		watch_add(flow->watch, &p);
+	}
+	if (!str_empty(s->linear_key)) {
+		p = (struct watch_peer){.component = "linear",
+					.look = look_at(mem, s->linear_url, ca)};
+		linear_proof(mem, s->linear_url, s->linear_key, &p.proof);
+		p.proof.ca_file = ca;
+		watch_add(flow->watch, &p);
+	}
+	watch_functions(mem, s, flow->watch, ca);
+	if (!str_empty(s->otlp_endpoint)) {
+		char *url = NULL;
+		TRY(otlp_url(mem, s->otlp_endpoint, &url));
+		p = (struct watch_peer){.component = "otlp", .look = look_at(mem, url, ca)};
+		watch_add(flow->watch, &p);
+	}
+	return watch_broker(mem, s, flow->watch, ca);
 }
 
 struct linear *peers_linear(void *mem, const struct settings *s, struct http_client *http)

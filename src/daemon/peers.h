@@ -11,5 +11,8 @@ NODISCARD enum status peers_catalogue(void *mem, const struct settings *s, struc
 /* Fills everything of `flow` but store and tracker. Borrows the settings' texts. */
 NODISCARD enum status peers_connect(void *mem, const struct settings *s, struct flow *flow);
 
+/* Tells flow->watch who is to be watched. */
+NODISCARD enum status peers_watch(void *mem, const struct settings *s, const struct flow *flow);
+
 /* NULL when no key is set. */
 struct linear *peers_linear(void *mem, const struct settings *s, struct http_client *http);

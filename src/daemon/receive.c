@@ -11,6 +11,8 @@
 #include "base/metrics.h"
 #include "base/str.h"
 #include "base/trace.h"
+#include "daemon/rates.h"
+#include "daemon/replay.h"
 #include "daemon/reply.h"
 
 struct intake {
@@ -58,11 +60,16 @@ static void count(const struct intake *in)
 		const struct event_member *m = &set->members[n];
 		const char *type = m->event != NULL ? m->event->type : m->type;
 		const char *source = m->event != NULL ? m->event->source : m->source;
+		const char *version = m->event != NULL ? m->event->version : m->version;
 		const char *outcome = outcome_word(in, n);
 		metric_add(M_CLOUDEVENTS_RECEIVED, 1, type_word(type), source_word(source),
-			   event_mode_name(set->mode), outcome);
+			   event_mode_name(set->mode), version, outcome);
 		if (str_eq(outcome, "duplicate"))
 			metric_add(M_DUPLICATES, 1);
+		if (str_eq(outcome, "rejected"))
+			metric_observe(M_DLQ_CAPTURE,
+				       (double)(clock_monotonic() - http_body_at_ms(in->x)) /
+					       1000.0);
 		if (m->event != NULL && m->event->status_disagrees)
 			metric_add(M_EVENT_STATUS_DISAGREES, 1);
 	}
@@ -179,7 +186,8 @@ static void note_event(struct event *e)
 	span_end(&span);
 	log_event(LOG_INFO, "cloudevent_received", "event_id", e->id, "event_type", e->type,
 		  "event_source", e->source, "correlation_id", e->correlation_id, "alertname",
-		  e->alert->name, "status", alert_state_name(e->alert->state), NULL);
+		  e->alert->name, "status", alert_state_name(e->alert->state), "schema_version",
+		  e->version, NULL);
 }
 
 static void admit(struct http_exchange *x, struct store *store, struct event_set *set, bool webhook)
@@ -202,6 +210,8 @@ static void admit(struct http_exchange *x, struct store *store, struct event_set
 			note_event(set->members[n].event);
 		else
 			log_event(LOG_WARN, "cloudevent_rejected", "error", set->members[n].error,
+				  "event_id", set->members[n].id, "event_type",
+				  set->members[n].type, "schema_version", set->members[n].version,
 				  NULL);
 	}
 	if (store_admit(store, &in->admission) != OK) {
@@ -234,6 +244,7 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 {
 	struct refusal *r = NEW(http_mem(x), struct refusal);
 	size_t bytes;
+	const char *body = http_body(x, &bytes);
 	int64_t now = clock_now();
 	const struct dead_letter d = {
 		.event_id = "",
@@ -249,11 +260,15 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 		.origin = webhook ? "webhook" : "agent",
 		.received_ms = now,
 		.failed_ms = now,
-		.body = http_body(x, &bytes),
+		.body = body,
+		.body_bytes = bytes,
+		.mode = webhook ? event_mode_name(EVENT_WEBHOOK) : "",
+		.content_type = http_header(x, "Content-Type"),
+		.headers = replay_headers(x),
 	};
 
 	*r = *refusal;
-	metric_add(M_CLOUDEVENTS_RECEIVED, 1, "other", "other", webhook ? "webhook" : "unknown",
+	metric_add(M_CLOUDEVENTS_RECEIVED, 1, "other", "other", webhook ? "webhook" : "unknown", "",
 		   "rejected");
 	log_event(LOG_WARN, "failed_to_parse_cloudevent_json", "error", refusal->detail, NULL);
 	if (store_bury(store, &d, buried, r) != OK)
@@ -271,16 +286,23 @@ static void receive(struct http_exchange *x, struct store *store, bool webhook)
 		.received_ms = clock_now(),
 	};
 
+	if (store_is_full(store)) {
+		reply_busy(
+			x,
+			"a peer is away and nothing more can be kept for it; send the event again");
+		return;
+	}
 	request.body = http_body(x, &request.body_bytes);
 	enum status s = webhook ? event_decode_webhook(http_mem(x), &request, &set)
 				: event_decode(http_mem(x), &request, &set, &unsupported);
+	const char *why = s == OK ? NULL : str_dup(http_mem(x), status_message());
+	if (!rates_admit_events(x, set))
+		return;
 	if (s == OK) {
 		admit(x, store, set, webhook);
 		return;
 	}
-	struct refusal r = {.x = x,
-			    .code = unsupported ? 415 : 400,
-			    .detail = str_dup(http_mem(x), status_message())};
+	struct refusal r = {.x = x, .code = unsupported ? 415 : 400, .detail = why};
 	r.what = unsupported ? "Unsupported media type"
 		 : webhook   ? "Invalid JSON payload"
 			     : "Invalid CloudEvent JSON";
@@ -301,6 +323,7 @@ void receive_refused(struct http_exchange *x, int code, const char *why, struct 
 {
 	const struct refusal r = {.x = x, .code = code, .what = "request refused", .detail = why};
 
-	refuse(x, store, &r, code == 413 ? "oversize" : "envelope",
-	       str_eq(http_path(x), "/webhook"));
+	if (rates_admit_events(x, NULL))
+		refuse(x, store, &r, code == 413 ? "oversize" : "envelope",
+		       str_eq(http_path(x), "/webhook"));
 }

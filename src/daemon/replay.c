@@ -20,6 +20,7 @@ struct replay {
 	struct store *store;
 	_Atomic(struct broker *) broker;
 	atomic_bool canceled;
+	int64_t unsettled; /* a letter whose outcome the store did not take; 0 = none */
 };
 
 struct replay *replay_new(void *mem, struct store *store)
@@ -105,12 +106,13 @@ static void admitted(struct admission *a)
 
 /* Waits until it is on disk. */
 static enum status admit(void *mem, struct store *store, const struct event_set *set,
-			 const char *origin, struct admit_result **results)
+			 const struct letter_original *o, struct admit_result **results)
 {
 	sem_t done;
 	struct admission a = {
 		.set = set,
-		.origin = origin,
+		.origin = o->origin,
+		.letter = o->id,
 		.received_ms = clock_now(),
 		.results = NEW_ARRAY(mem, struct admit_result, set->count + 1),
 		.done = admitted,
@@ -129,21 +131,25 @@ static enum status admit(void *mem, struct store *store, const struct event_set 
 	return s;
 }
 
-/* What an event that was admitted came to; "accepted" when it takes too long to find out. */
-static void find_out(void *mem, struct replay *r, const struct event *e,
-		     const struct admit_result *admitted, struct letter_outcome *out)
+/* What an event that was admitted came to. False when it took no effect, or not yet as far as can
+ * be seen: the letter stays, and the next replay finds a duplicate at worst. */
+static bool took_effect(void *mem, struct replay *r, const struct event *e,
+			const struct admit_result *admitted, struct letter_outcome *out)
 {
 	json_t *known = NULL;
 
-	out->what = admit_outcome_name(admitted->outcome);
 	store_catch_up(r->store, CATCH_UP_MS);
-	if (store_event(mem, r->store, e->source, e->id, &known) != OK)
-		return;
-	if (admitted->outcome != ADMIT_DUPLICATE)
-		out->what = json_str(known, "outcome");
+	if (store_event(mem, r->store, e->source, e->id, &known) != OK) {
+		out->what = "not applied: an earlier event of its partition key is a dead letter, "
+			    "or the store is slow";
+		return false;
+	}
+	out->what = admitted->outcome == ADMIT_DUPLICATE ? admit_outcome_name(ADMIT_DUPLICATE)
+							 : json_str(known, "outcome");
 	const char *incident = json_str(known, "incident");
 	if (incident != NULL && incident_id_parse(incident, &out->incident) != OK)
 		out->incident = 0;
+	return true;
 }
 
 /* Only what was in doubt or done counts towards the cap: a broker that is away must not use it up.
@@ -162,6 +168,12 @@ static void send_back(void *mem, struct replay *r, const struct letter_original 
 	out->done = s == OK;
 	out->counts = s != E_TRANSIENT && s != E_DENIED;
 	out->what = s == OK ? "republished" : redact_reason(mem, status_message());
+}
+
+/* The letter must go on to block the key that it blocked before. */
+static const char *lane_of(const struct event *e)
+{
+	return str_empty(e->partition_key) ? e->alert->fingerprint : e->partition_key;
 }
 
 /* Fills `out` with what became of the letter; other than OK when that could not be found out. */
@@ -184,13 +196,14 @@ static enum status attempt(void *mem, struct replay *r, const struct letter_orig
 	if (why == NULL && good.count == 0)
 		why = "there is no event in it";
 	if (good.count > 0) {
-		TRY(admit(mem, r->store, &good, o->origin, &results));
-		find_out(mem, r, good.members[0].event, &results[0], out);
-		out->partition_key = good.members[0].event->alert->fingerprint;
+		TRY(admit(mem, r->store, &good, o, &results));
+		out->done = took_effect(mem, r, good.members[0].event, &results[0], out);
+		out->partition_key = lane_of(good.members[0].event);
 	}
-	out->done = why == NULL;
-	if (why != NULL)
+	if (why != NULL) {
+		out->done = false;
 		out->what = redact_reason(mem, why);
+	}
 	return OK;
 }
 
@@ -217,6 +230,31 @@ static void audit(const struct letter_original *o, const struct letter_outcome *
 		  o->correlation_id, NULL);
 }
 
+/* A letter must not stay as replaying because the disk was full for a moment. What its replay did
+ * is found again as a duplicate. */
+static enum status settle_last(struct replay *r, const char *by)
+{
+	const struct letter_outcome o = {.by = by, .what = "its outcome could not be stored"};
+
+	if (r->unsettled == 0)
+		return OK;
+	enum status s = store_letter_settle(r->store, r->unsettled, &o, clock_now());
+	if (s == OK || s == E_CONFLICT)
+		r->unsettled = 0;
+	return s == E_CONFLICT ? OK : s;
+}
+
+static enum status settle(struct replay *r, int64_t id, const struct letter_outcome *o)
+{
+	enum status s = store_letter_settle(r->store, id, o, clock_now());
+
+	if (s == OK)
+		return OK;
+	r->unsettled = id;
+	return failure_in(E_TRANSIENT,
+			  "the letter stays as replaying until the next replay or start");
+}
+
 enum status replay_one(void *mem, struct replay *r, int64_t id, const char *by, json_t **out)
 {
 	struct letter_original *o = NULL;
@@ -225,16 +263,15 @@ enum status replay_one(void *mem, struct replay *r, int64_t id, const char *by, 
 	if (atomic_load(&r->canceled))
 		return failure(E_CANCELED, "the agent is stopping");
 	TRY(store_health(r->store));
+	TRY(settle_last(r, by));
 	TRY(store_letter_claim(mem, r->store, id, clock_now(), &o));
 	enum status s = attempt(mem, r, o, &outcome);
 	if (s != OK) {
 		outcome = (struct letter_outcome){.by = by, .what = str_dup(mem, status_message())};
-		if (store_letter_settle(r->store, id, &outcome, clock_now()) != OK)
-			return failure_in(E_TRANSIENT,
-					  "the letter stays as replaying until the next start");
+		TRY(settle(r, id, &outcome));
 		return failure(E_TRANSIENT, "%s", outcome.what);
 	}
-	TRY(store_letter_settle(r->store, id, &outcome, clock_now()));
+	TRY(settle(r, id, &outcome));
 	audit(o, &outcome, by);
 	*out = result_of(mem, o, &outcome);
 	return OK;

@@ -2,7 +2,7 @@
  * Replay of dead letters: what came is decoded and admitted as if it came now, through the same functions as a live
  * request, with its own source and id, so that an event that was admitted meanwhile stays one. Oldest first, one after
  * the other, in batches with a pause between them; a letter's age is no reason to discard it. Blocks: runs at a desk
- * of its own.
+ * of its own, one call at a time.
  */
 #pragma once
 

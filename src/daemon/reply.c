@@ -10,11 +10,11 @@
 static const char JSON[] = "application/json";
 
 /* Paths are counted by their first segment, out of a closed set. */
-static const char *path_word(const char *path)
+const char *reply_endpoint(const char *path)
 {
-	static const char *const KNOWN[] = {"/webhook", "/health",    "/ready",
-					    "/metrics", "/incidents", "/approvals",
-					    "/events",	"/tickets",   "/dlq"};
+	static const char *const KNOWN[] = {"/webhook",	  "/health",	"/ready",     "/metrics",
+					    "/incidents", "/approvals", "/events",    "/tickets",
+					    "/dlq",	  "/schemas",	"/partitions"};
 
 	if (str_eq(path, "/"))
 		return "/";
@@ -30,7 +30,7 @@ static void send_reply(struct http_exchange *x, int code, const char *type, cons
 	char word[8];
 
 	str_print(word, sizeof(word), "%d", code);
-	metric_add(M_HTTP_REQUESTS, 1, path_word(http_path(x)), word);
+	metric_add(M_HTTP_REQUESTS, 1, reply_endpoint(http_path(x)), word);
 	http_answer(x, code, type, body, strlen(body), headers);
 }
 
@@ -68,6 +68,19 @@ void reply_busy(struct http_exchange *x, const char *why)
 	static const char *const RETRY[] = {"Retry-After", "2", NULL};
 	SCOPE(tmp);
 	send_reply(x, 503, JSON, error_text(tmp, why, NULL), RETRY);
+}
+
+void reply_limited(struct http_exchange *x, int64_t wait_ms)
+{
+	char seconds[16];
+	const char *const retry[] = {"Retry-After", seconds, NULL};
+	SCOPE(tmp);
+
+	str_print(seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000);
+	send_reply(
+		x, 429, JSON,
+		error_text(tmp, "too much at once", "send it again after the pause of Retry-After"),
+		retry);
 }
 
 void reply_status(struct http_exchange *x, enum status s)

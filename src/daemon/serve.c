@@ -19,13 +19,18 @@
 #include "base/str.h"
 #include "clients/otlp.h"
 #include "daemon/api.h"
+#include "daemon/backups.h"
 #include "daemon/broker.h"
 #include "daemon/desk.h"
 #include "daemon/dlq.h"
+#include "daemon/evaluator.h"
 #include "daemon/listen.h"
+#include "daemon/partitions.h"
 #include "daemon/peers.h"
+#include "daemon/rates.h"
 #include "daemon/receive.h"
 #include "daemon/reply.h"
+#include "daemon/schemas.h"
 #include "flow/schedule.h"
 
 enum {
@@ -34,9 +39,12 @@ enum {
 	DLQ_THREADS = 1, /* changes of dead letters follow one another */
 	DLQ_WAITING = 16,
 	CATCH_UP_MS = 2000,
+	SCRAPE_CATCH_UP_MS = 200,
 	DRAIN_MS = 10000,
+	SELF_ALERT_TIMEOUT_MS = 3000, /* of one post: alerts arrive within 10 s */
 	TICK_MS = 1000,
-	EXPIRE_EVERY_TICKS = 600
+	REFRESH_EVERY_MS = 60000,
+	EXPIRE_EVERY_MS = 600000,
 };
 
 struct service {
@@ -44,12 +52,18 @@ struct service {
 	struct store *store;
 	struct flow flow;
 	struct schedule *schedule;
+	struct partitions *partitions;
 	struct otlp *otlp;
 	struct desk *desk;
 	struct dlq dlq;
 	struct desk *dlq_desk;
+	struct schemas *schemas;
 	struct http_server *server;
 	struct broker *broker;
+	struct alertmanager alertmanager; /* as the flow's, with less patience */
+	struct evaluator *evaluator;
+	struct letter_ticket_rules ticket_rules;
+	struct backups *backups;
 };
 
 static bool token_fits(const char *have, const char *want)
@@ -71,7 +85,7 @@ static bool may_enter(const struct service *s, const struct http_exchange *x)
 	       token_fits(have, s->settings->token_previous);
 }
 
-static void gauges(struct store *store)
+static void gauges(struct store *store, struct partitions *partitions)
 {
 	struct store_counts c;
 
@@ -87,11 +101,12 @@ static void gauges(struct store *store)
 	metric_set(M_TICKET_BACKLOG, (double)c.ticket_ops);
 	metric_set(M_DLQ_SIZE, (double)c.dead_letters);
 	dlq_gauges(store);
+	partitions_gauges(partitions);
 }
 
 static void show_metrics(struct http_exchange *x, const struct service *s)
 {
-	gauges(s->store);
+	gauges(s->store, s->partitions);
 	reply_text(x, "text/plain; version=0.0.4; charset=utf-8", metrics_text(http_mem(x)));
 }
 
@@ -110,13 +125,16 @@ static void answer_slow(struct http_exchange *x, void *arg)
 {
 	const struct service *s = arg;
 
-	if (str_eq(http_path(x), "/metrics")) {
+	bool metrics = str_eq(http_path(x), "/metrics");
+
+	/* who was answered can read what he wrote */
+	store_catch_up(s->store, metrics ? SCRAPE_CATCH_UP_MS : CATCH_UP_MS);
+	if (metrics)
 		show_metrics(x, s);
-		return;
-	}
-	store_catch_up(s->store, CATCH_UP_MS); /* who was answered can read what he wrote */
-	if (dlq_knows(http_path(x)))
+	else if (dlq_knows(http_path(x)))
 		dlq_handle(x, (void *)&s->dlq);
+	else if (schemas_knows(http_path(x)))
+		schemas_handle(x, s->schemas);
 	else
 		api_handle(x, s->store);
 }
@@ -138,9 +156,13 @@ static void answer_inside(struct http_exchange *x, const struct service *s)
 			receive_event(x, s->store);
 		else
 			receive_webhook(x, s->store);
+	} else if ((dlq_knows(path) || api_knows(path) || schemas_knows(path)) &&
+		   !rates_admit_call(x)) {
+		return;
 	} else if (dlq_knows(path)) {
 		desk_submit(dlq_is_slow(x) ? s->dlq_desk : s->desk, x);
-	} else if (api_knows(path) || (str_eq(path, "/metrics") && is_get(x))) {
+	} else if (api_knows(path) || schemas_knows(path) ||
+		   (str_eq(path, "/metrics") && is_get(x))) {
 		desk_submit(s->desk, x);
 	} else {
 		reply_error(x, 404, "no such path", "see agent-sre(1)");
@@ -153,7 +175,7 @@ static void answer(struct http_exchange *x, void *arg)
 	const char *path = http_path(x);
 
 	if (str_eq(path, "/health") && is_get(x))
-		reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+		partitions_health(x, s->partitions);
 	else if (str_eq(path, "/ready") && is_get(x))
 		show_ready(x, s);
 	else if (!may_enter(s, x))
@@ -195,6 +217,7 @@ static enum status start_http(void *mem, struct service *s)
 		.connection_limit_per_address = (unsigned)set->intake_connections,
 	};
 
+	TRY(rates_configure(set));
 	TRY(listen_address(mem, set->listen, &o));
 	TRY(read_pem(mem, set->tls_certificate, &o.tls_certificate));
 	TRY(read_pem(mem, set->tls_key, &o.tls_key));
@@ -246,7 +269,9 @@ static enum status start_flow(void *mem, struct service *s)
 	s->flow.tracker = linear != NULL ? tracker_linear(mem, linear)
 					 : tracker_embedded(mem, s->store, set->linear_team,
 							    base_url(mem, set));
-	return schedule_start(mem, &s->flow, (int)set->workers, &s->schedule);
+	TRY(partitions_new(mem, set, &s->flow, &s->partitions));
+	TRY(schedule_start(mem, &s->flow, (int)set->workers, &s->schedule));
+	return partitions_start(s->partitions, s->schedule);
 }
 
 static enum status start_broker(void *mem, struct service *s)
@@ -254,8 +279,38 @@ static enum status start_broker(void *mem, struct service *s)
 	if (!broker_is_configured(s->settings))
 		return OK;
 	TRY(broker_start(mem, s->settings, s->store, &s->broker));
+	broker_use_watch(s->broker, s->flow.watch);
 	replay_use_broker(s->dlq.replay, s->broker);
 	return OK;
+}
+
+/* Each second, on the evaluator's thread. */
+static void refresh(void *arg)
+{
+	const struct service *s = arg;
+
+	dlq_gauges(s->store);
+	dlq_tickets(s->store, &s->ticket_rules);
+}
+
+static enum status start_evaluator(void *mem, struct service *s)
+{
+	s->alertmanager = s->flow.alertmanager;
+	s->alertmanager.timeout_ms = SELF_ALERT_TIMEOUT_MS;
+	if (!s->settings->alertmanager_post)
+		s->alertmanager.url = NULL; /* metrics and log lines stay */
+	s->ticket_rules = (struct letter_ticket_rules){
+		.above = s->settings->dlq_ticket_above,
+		.on_call = s->settings->on_call,
+		.base_url = base_url(mem, s->settings),
+	};
+	const struct evaluator_options o = {
+		.alertmanager = &s->alertmanager,
+		.instance = base_url(mem, s->settings),
+		.refresh = refresh,
+		.arg = s,
+	};
+	return evaluator_start(mem, &o, &s->evaluator);
 }
 
 static enum status start(void *mem, struct service *s)
@@ -267,6 +322,7 @@ static enum status start(void *mem, struct service *s)
 		.previous_key = s->settings->encryption_previous_key,
 		.letter_retention_ms = s->settings->dlq_retention,
 		.letter_retention_by_type = s->settings->dlq_retention_by_type,
+		.order_rules = s->settings->order_rules,
 		.letter_replays_max = (int)s->settings->dlq_max_replays,
 	};
 	enum log_level level;
@@ -274,14 +330,19 @@ static enum status start(void *mem, struct service *s)
 	TRY(log_level_parse(s->settings->log_level, &level));
 	log_init(level, STDOUT_FILENO);
 	TRY(store_open(mem, &o, &s->store));
+	TRY(schemas_start(mem, s->settings->schemas, s->store, &s->schemas));
 	TRY(start_flow(mem, s));
 	TRY(start_tracing(mem, s));
 	TRY(start_http(mem, s));
-	return start_broker(mem, s);
+	TRY(start_broker(mem, s));
+	TRY(start_evaluator(mem, s));
+	return backups_are_configured(s->settings) ? backups_start(mem, s->settings, &s->backups)
+						   : OK;
 }
 
 static void stop(struct service *s)
 {
+	backups_stop(s->backups);
 	if (s->dlq.replay != NULL)
 		replay_cancel(s->dlq.replay);
 	if (s->server != NULL)
@@ -292,9 +353,13 @@ static void stop(struct service *s)
 		desk_close(s->dlq_desk);
 	if (s->schedule != NULL)
 		schedule_stop(s->schedule, s->settings->drain);
+	evaluator_stop(s->evaluator);
+	partitions_stop(s->partitions);
 	broker_stop(s->broker);
 	if (s->otlp != NULL)
 		otlp_stop(s->otlp);
+	if (s->schemas != NULL)
+		schemas_stop(s->schemas);
 	if (s->store != NULL)
 		store_close(s->store);
 }
@@ -313,15 +378,25 @@ static void watch_store(const struct service *s, bool *well)
 
 static void run_until_stopped(struct service *s)
 {
+	int64_t expired_ms = clock_now();
+	int64_t refreshed_ms = clock_now();
 	bool well = true;
 
-	for (int tick = 0; !listen_wait(TICK_MS); tick++) {
+	for (;;) {
+		enum listen_news news = listen_wait(TICK_MS);
+		if (news == LISTEN_STOP)
+			return;
 		watch_store(s, &well);
-		if (tick % EXPIRE_EVERY_TICKS != 0)
+		if (news == LISTEN_HANGUP || clock_now() - refreshed_ms >= REFRESH_EVERY_MS) {
+			refreshed_ms = clock_now();
+			schemas_refresh(s->schemas);
+		}
+		if (clock_now() - expired_ms < EXPIRE_EVERY_MS)
 			continue;
+		expired_ms = clock_now();
 		if (store_expire(s->store, clock_now() - s->settings->retention) != OK)
 			log_event(LOG_ERROR, "expire_failed", "error", status_message(), NULL);
-		dlq_expire(s->store);
+		dlq_expire(s->store, s->settings->retention);
 	}
 }
 

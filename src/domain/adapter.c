@@ -45,6 +45,9 @@ static enum status read_path(void *mem, const json_t *value, struct path *out)
 
 	if (at == NULL || *at != '/' || at[1] == '\0')
 		return failure(E_INVALID, "a path must be a JSON pointer such as /labels/pod");
+	for (const char *t = strchr(at, '~'); t != NULL; t = strchr(t + 1, '~'))
+		if (t[1] != '0' && t[1] != '1')
+			return failure(E_INVALID, "in a path ~ must be written ~0 (and / ~1)");
 	out->text = str_dup(mem, at);
 	out->names = NEW_ARRAY(mem, const char *, ADAPTER_DEPTH_MAX);
 	while (*at == '/') {

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 
 /* A(field, attribute name) */
@@ -256,11 +257,10 @@ static enum status check_attribute(const char *name, const char *value)
 }
 
 /* SRE-011.5: nothing that means something to a shell, a template, SQL or HTML. */
-static enum status check_key(const char *name, const char *value)
+static enum status check_injection(const char *name, const char *value)
 {
 	static const char *const TRICKS[] = {"../", "--", "/*", "${", "{{", "$("};
 
-	TRY(check_attribute(name, value));
 	if (strpbrk(value, "'\"`;<>\\{}|") != NULL)
 		return failure(E_INVALID, "%s holds a character that no key needs", name);
 	for (size_t n = 0; n < sizeof(TRICKS) / sizeof(TRICKS[0]); n++)
@@ -268,6 +268,20 @@ static enum status check_key(const char *name, const char *value)
 			return failure(E_INVALID, "%s holds \"%s\", which no key needs", name,
 				       TRICKS[n]);
 	return OK;
+}
+
+static enum status check_key(const char *name, const char *value)
+{
+	const char *fault = strlen(value) > LIMIT_ATTRIBUTE_BYTES ? "length" : "format";
+	enum status s = check_attribute(name, value);
+
+	if (s == OK) {
+		fault = "injection";
+		s = check_injection(name, value);
+	}
+	if (s != OK)
+		metric_add(M_IDEMPOTENCY_REJECTED, 1, fault);
+	return s;
 }
 
 static enum status check_keys(const struct draft *d)
@@ -285,7 +299,8 @@ static enum status check_envelope(const struct draft *d)
 	TRY(check_attribute("specversion", d->specversion));
 	if (!str_eq(d->specversion, "1.0"))
 		return failure(E_INVALID, "specversion must be \"1.0\"");
-	TRY(check_attribute("id", d->id));
+	if (str_empty(d->id)) /* the rest of it is check_keys' */
+		return failure(E_INVALID, "id is missing or empty");
 	TRY(check_attribute("source", d->source));
 	TRY(check_attribute("type", d->type));
 	if (!str_empty(d->subject))
@@ -339,8 +354,34 @@ static enum status blame_data(void *mem, const struct source *from, const struct
 {
 	const char *why = str_dup(mem, status_message());
 
-	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data);
+	m->report = schema_report(mem, from->schemas, d->type, d->dataschema, d->data, why);
 	return failure(E_INVALID, "%s", why);
+}
+
+/* Where the incident finds it whatever the version (incident_slo). No label: that would make
+ * another alert of it. */
+static void annotate(void *mem, struct alert *a, const char *slo)
+{
+	const struct labels old = a->annotations;
+
+	if (*slo == '\0' || labels_get(&old, "slo") != NULL)
+		return;
+	a->annotations = (struct labels){.at = NEW_ARRAY(mem, struct label, old.count + 1),
+					 .count = old.count + 1};
+	for (size_t n = 0; n < old.count; n++)
+		a->annotations.at[n] = old.at[n];
+	a->annotations.at[old.count] = (struct label){.name = "slo", .value = slo};
+	labels_sort(&a->annotations);
+}
+
+static enum status keep_slo(void *mem, struct event *e, const char *slo)
+{
+	if (strlen(slo) > LIMIT_LABEL_VALUE_BYTES)
+		return failure(E_INVALID, "data.slo is longer than %d bytes",
+			       LIMIT_LABEL_VALUE_BYTES);
+	e->slo = slo;
+	annotate(mem, e->alert, slo);
+	return OK;
 }
 
 static enum status decode_data(void *mem, const struct source *from, const struct draft *d,
@@ -358,11 +399,12 @@ static enum status decode_data(void *mem, const struct source *from, const struc
 		m->report = found.report;
 		return s;
 	}
-	if (alert_decode(mem, node_of(mem, found.data), from->request->received_ms, &e->alert) !=
-	    OK)
+	s = alert_decode(mem, node_of(mem, found.data), from->request->received_ms, &e->alert);
+	if (s == OK)
+		s = keep_slo(mem, e, found.slo);
+	if (s != OK)
 		return blame_data(mem, from, d, m);
 	e->version = found.version;
-	e->slo = found.slo;
 	e->schema = *found.dataschema == '\0' ? "" : str_dup(mem, found.dataschema);
 	e->sequence = sequence_of(mem, d->sequence, found.data);
 	return OK;
@@ -413,6 +455,7 @@ static void refuse(void *mem, struct event_member *m, const struct draft *d, con
 	m->id = fit(mem, d->id);
 	m->source = fit(mem, d->source);
 	m->type = fit(mem, d->type);
+	m->partition_key = fit(mem, d->partitionkey);
 	m->raw = raw;
 }
 
@@ -432,7 +475,8 @@ static void decode_member(void *mem, const struct source *from, enum status draf
 	if (s == OK)
 		s = finish_event(mem, from, d, m);
 	if (s != OK) {
-		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type))
+		if (!utf8_or_null(d->id) || !utf8_or_null(d->source) || !utf8_or_null(d->type) ||
+		    !utf8_or_null(d->partitionkey))
 			*d = (struct draft){0};
 		refuse(mem, m, d, where, raw);
 	}
@@ -617,6 +661,7 @@ static void webhook_member(void *mem, const struct event_request *r, const struc
 					   .id = "",
 					   .source = source,
 					   .type = "",
+					   .partition_key = "",
 					   .raw = webhook_of_one(mem, w, n)};
 		return;
 	}

@@ -24,7 +24,7 @@ struct event {
 	const char *subject;        /* "" when absent */
 	const char *schema;         /* dataschema, "" when absent; after a transformation the new one */
 	const char *version;        /* of the schema, as received: "v1.0" when no dataschema came */
-	const char *slo;            /* data.slo, "" when absent (SRE-013.11) */
+	const char *slo;            /* data.slo, "" when absent (SRE-013.11); also an annotation of the alert */
 	int64_t time_ms;            /* 0 when absent */
 	const char *key;            /* extension idempotencykey, else the id: with the source it says
 				       whether an event was there before */
@@ -47,6 +47,7 @@ struct event_member {
 	const char *type;
 	const char *raw; /* JSON text for the dead letter, which decodes again by itself: a structured event, or a
 			    webhook with this one alert */
+	const char *partition_key; /* of a refusal: extension partitionkey, "" when absent */
 	const char *version;  /* of a refusal: "unknown", or "" when it was not looked at */
 	const json_t *report; /* of a refusal by its data or schema: {type, dataschema, detected_version,
 				 supported[], violations[]}; NULL = none */

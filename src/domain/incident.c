@@ -169,6 +169,13 @@ enum status incident_memory_decode(void *mem, const json_t *doc, struct incident
 	return OK;
 }
 
+const char *incident_slo(const struct incident *i)
+{
+	const char *label = json_str(i->labels, "slo");
+
+	return label != NULL ? label : json_str(i->annotations, "slo");
+}
+
 char *incident_name(void *mem, int64_t id)
 {
 	return str_fmt(mem, "INC-%lld", (long long)id);

@@ -109,6 +109,9 @@ NODISCARD enum status incident_memory_decode(void *mem, const json_t *doc, struc
 const char *verdict_name(enum verdict v);         /* "recovered", "not_recovered", "inconclusive", "" */
 const char *call_result_name(enum call_result r); /* "success", "failed", "unknown", "" */
 
+/* The label slo, else the annotation, which is where data.slo of an event is kept; NULL = none. Borrowed. */
+const char *incident_slo(const struct incident *i);
+
 /* "INC-17" ↔ 17; a bare number is accepted too. */
 char *incident_name(void *mem, int64_t id);
 NODISCARD enum status incident_id_parse(const char *text, int64_t *out);

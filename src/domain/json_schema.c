@@ -12,13 +12,14 @@
 #include "base/str.h"
 #include "domain/json_schema_parts.h"
 
-enum { NODES_MAX = 2048 };
+enum { NODES_MAX = 2048, NESTED_MAX = 128 };
 
 struct compiler {
 	void *mem;
 	json_t *doc;
 	struct node **nodes;
 	size_t count;
+	int nested; /* $ref included: bounds the stack */
 };
 
 static enum status node_of(struct compiler *c, const json_t *schema, struct node **out);
@@ -428,8 +429,7 @@ static enum status compile_ref(struct compiler *c, struct node *n, const json_t 
 	} while (target != NULL);
 	if (target == NULL)
 		return failure(E_INVALID, "$ref: %.100s leads nowhere", json_string_value(value));
-	enum status s = node_of(c, target, &n->ref);
-	return s == OK ? OK : failure_in(s, "$ref");
+	return node_of(c, target, &n->ref);
 }
 
 static enum status compile_object(struct compiler *c, struct node *n, const json_t *schema)
@@ -469,9 +469,14 @@ static enum status node_of(struct compiler *c, const json_t *schema, struct node
 		return failure(E_INVALID, "more than %d subschemas", NODES_MAX);
 	if (!json_is_object(schema) && !json_is_boolean(schema))
 		return failure(E_INVALID, "a schema must be an object or a boolean");
+	if (c->nested == NESTED_MAX)
+		return failure(E_INVALID, "subschemas nested deeper than %d", NESTED_MAX);
 	*out = node_new(c, schema);
 	(*out)->never = json_is_false(schema);
-	return json_is_object(schema) ? compile_object(c, *out, schema) : OK;
+	c->nested++;
+	enum status s = json_is_object(schema) ? compile_object(c, *out, schema) : OK;
+	c->nested--;
+	return s;
 }
 
 /* Following only what looks at the same value again must come to an end. */

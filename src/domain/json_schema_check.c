@@ -54,13 +54,18 @@ static char *pointer_to(void *mem, const struct place *at)
 	return text;
 }
 
+static bool is_heard(const struct check *c)
+{
+	return c->out != NULL && c->silent == 0 && c->out->count < JSON_VIOLATIONS_MAX;
+}
+
 /* Says no; and why, unless nobody listens. */
 static bool PRINTF(4, 5)
 	no(struct check *c, const struct place *at, const char *rule, const char *fmt, ...)
 {
 	va_list args;
 
-	if (c->out == NULL || c->silent > 0 || c->out->count == JSON_VIOLATIONS_MAX)
+	if (!is_heard(c))
 		return false;
 	struct json_violation *v = &c->out->violations[c->out->count++];
 	v->pointer = pointer_to(c->mem, at);
@@ -167,18 +172,21 @@ static unsigned types_of(const json_t *v)
 	return real == floor(real) ? TYPE_NUMBER | TYPE_INTEGER : TYPE_NUMBER;
 }
 
-static const char *type_names(void *mem, unsigned types)
+static const char *type_names(const struct check *c, unsigned types)
 {
-	char *text = str_dup(mem, "");
-
+	if (!is_heard(c))
+		return "";
+	char *text = str_dup(c->mem, "");
 	for (size_t t = 0; t < TYPE_COUNT; t++)
 		if ((types & TYPE_NAMES[t].type) != 0)
 			str_add(&text, "%s%s", *text == '\0' ? "" : " or ", TYPE_NAMES[t].name);
 	return text;
 }
 
-static const char *shown(struct check *c, const json_t *value)
+static const char *shown(const struct check *c, const json_t *value)
 {
+	if (!is_heard(c))
+		return "";
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 	char *out = str_cut(c->mem, text == NULL ? "?" : text, 80);
 
@@ -194,8 +202,8 @@ static bool check_type(struct check *c, const struct node *n, const json_t *v,
 
 	if (n->types == 0 || (n->types & have) != 0)
 		return true;
-	return no(c, at, "type", "must be %s, is %s", type_names(c->mem, n->types),
-		  type_names(c->mem, have & ~(unsigned)TYPE_INTEGER));
+	return no(c, at, "type", "must be %s, is %s", type_names(c, n->types),
+		  type_names(c, have & ~(unsigned)TYPE_INTEGER));
 }
 
 static bool check_choice(struct check *c, const struct node *n, const json_t *v,
@@ -218,6 +226,10 @@ static bool is_multiple(const json_t *v, const json_t *of)
 {
 	if (json_is_integer(v) && json_is_integer(of))
 		return json_integer_value(v) % json_integer_value(of) == 0;
+	double inverse = 1 / json_number_value(of);
+	if (json_is_integer(v) && inverse >= 1 &&
+	    fabs(inverse - nearbyint(inverse)) <= 1e-9 * inverse)
+		return true; /* the quotient may have more digits than a double */
 	double ratio = json_number_value(v) / json_number_value(of);
 	if (!isfinite(ratio))
 		return fmod(json_number_value(v), json_number_value(of)) == 0;
@@ -291,12 +303,21 @@ static bool is_uri(const char *s)
 	return true;
 }
 
-static bool check_format(struct check *c, const struct node *n, const char *text,
-			 const struct place *at)
+/* A leap second is the last one of a day in UTC, if it is one at all. */
+static bool is_time(const char *text)
 {
 	int64_t ms;
 
-	if (n->format == FORMAT_DATE_TIME && clock_parse(text, &ms) != OK)
+	if (clock_parse(text, &ms) != OK)
+		return false;
+	bool leap = strncmp(text + strlen("2016-12-31T23:59:"), "60", 2) == 0;
+	return !leap || ms / 1000 % (24LL * 3600) == 0;
+}
+
+static bool check_format(struct check *c, const struct node *n, const char *text,
+			 const struct place *at)
+{
+	if (n->format == FORMAT_DATE_TIME && !is_time(text))
 		return no(c, at, "format", "must be an RFC 3339 time");
 	if (n->format == FORMAT_URI && !is_uri(text))
 		return no(c, at, "format", "must be a URI");
@@ -313,6 +334,9 @@ static bool check_string(struct check *c, const struct node *n, const json_t *v,
 {
 	const char *text = json_string_value(v);
 	bool sized = n->sizes[MIN_LENGTH] >= 0 || n->sizes[MAX_LENGTH] >= 0;
+
+	if (!spend(c, json_string_length(v) / 64))
+		return false;
 	bool good = !sized || check_size(c, n, MIN_LENGTH, points(text), "characters", at);
 
 	if (n->pattern != NULL && !matches(c, n->pattern, text))
@@ -325,7 +349,7 @@ static bool check_unique(struct check *c, const json_t *v, const struct place *a
 	size_t count = json_array_size(v);
 
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < i; k++)
+		for (size_t k = 0; k < i && c->work >= 0; k++)
 			if (same(c, json_array_get(v, i), json_array_get(v, k)))
 				return no(c, at, "uniqueItems", "items %zu and %zu are the same", k,
 					  i);
@@ -349,7 +373,7 @@ static bool contains(struct check *c, const struct node *n, const json_t *v)
 
 	c->silent++;
 	json_array_foreach ((json_t *)v, i, item)
-		found = found || fits(c, n, item, NULL);
+		found = found || (c->work >= 0 && fits(c, n, item, NULL));
 	c->silent--;
 	return found;
 }
@@ -362,6 +386,8 @@ static bool check_array(struct check *c, const struct node *n, const json_t *v,
 	json_t *item;
 
 	json_array_foreach ((json_t *)v, i, item) {
+		if (c->work < 0)
+			return false;
 		const struct node *inner = node_of_item(n, i);
 		const struct place here = {.up = at, .item = i};
 		if (inner != NULL && !fits(c, inner, item, &here))
@@ -390,7 +416,7 @@ static bool check_property(struct check *c, const struct node *n, const char *na
 	bool covered = known != NULL;
 	bool good = known == NULL || fits(c, known->node, v, &here);
 
-	if (!spend(c, n->properties.count / 8))
+	if (!spend(c, 1 + n->properties.count / 8))
 		return false;
 	for (size_t i = 0; i < n->patterns.count; i++) {
 		if (!matches(c, n->patterns.list[i].pattern, name))
@@ -460,6 +486,8 @@ static bool check_object(struct check *c, const struct node *n, const json_t *v,
 	if (n->required != NULL)
 		good = check_required(c, n->required, v, "required", at) && good;
 	json_object_foreach ((json_t *)v, name, value) {
+		if (c->work < 0)
+			return false;
 		good = check_property(c, n, name, value, at) && good;
 		if (n->singles[NAMES] != NULL)
 			good = check_name(c, n->singles[NAMES], name, at) && good;

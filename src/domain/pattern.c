@@ -292,7 +292,7 @@ static enum status parse_escape(struct parser *p, struct piece **out)
 {
 	struct named_set known;
 	uint32_t c = peek(p);
-	uint32_t point;
+	uint32_t point = 0;
 
 	if (named_set_of(c, &known)) {
 		struct set *s = NEW(p->pattern, struct set);
@@ -451,8 +451,8 @@ static enum status emit(struct emitter *e, const struct piece *piece);
 
 static enum status emit_either(struct emitter *e, const struct piece *piece)
 {
-	uint32_t split;
-	uint32_t jump;
+	uint32_t split = 0;
+	uint32_t jump = 0;
 
 	TRY(add(e, (struct instruction){.op = SPLIT}, &split));
 	TRY(emit(e, piece->left));
@@ -466,8 +466,8 @@ static enum status emit_either(struct emitter *e, const struct piece *piece)
 
 static enum status emit_repeat(struct emitter *e, const struct piece *piece)
 {
-	uint32_t at;
-	uint32_t split;
+	uint32_t at = 0;
+	uint32_t split = 0;
 
 	for (uint32_t n = 0; n < piece->least; n++)
 		TRY(emit(e, piece->left));

@@ -14,48 +14,11 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
-#include "domain/adapter.h"
-#include "domain/event.h"
-#include "domain/json_schema.h"
+#include "domain/schema_parts.h"
 
 #define FIRST "v1.0"
-#define UNKNOWN "unknown"
 
-static const char *const TYPES[] = {EVENT_TYPE_FIRED, EVENT_TYPE_RESOLVED};
-
-enum { TYPE_COUNT = sizeof(TYPES) / sizeof(TYPES[0]), HOPS_MAX = 256, DAY_MS = 24 * 3600 * 1000 };
-
-struct hop {
-	const char *from, *to;
-	const json_t *steps;
-	struct adapter *adapter;
-};
-
-struct version {
-	const char *type, *name, *origin;
-	const json_t *document, *schema_document; /* schema_document NULL = none */
-	json_t *changes;			  /* that break; NULL = none */
-	struct json_schema *schema;
-	bool built_in; /* its schema demands no more than decoding does */
-	bool native;
-	bool from_native;	/* adapters lead here from a native version */
-	const struct hop *next; /* towards a native version; NULL = none */
-	bool deprecated;
-	int64_t deprecated_ms, end_ms;
-};
-
-struct family {
-	const char *type;
-	struct version *versions[SCHEMA_VERSIONS_MAX];
-	size_t count;
-	struct hop *hops[HOPS_MAX];
-	size_t hop_count;
-};
-
-struct schema_registry {
-	struct family families[TYPE_COUNT];
-	int holds; /* under current_lock */
-};
+enum { DAY_MS = 24 * 3600 * 1000 };
 
 static pthread_mutex_t current_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct schema_registry *current;
@@ -91,24 +54,6 @@ static const char *const BUILT_IN[] = {
 	"]}}",
 };
 
-static size_t digits(const char *s)
-{
-	size_t n = strspn(s, "0123456789");
-
-	return n <= 4 ? n : 0;
-}
-
-/* v<major>.<minor> */
-static bool is_version(const char *s)
-{
-	size_t major = *s == 'v' ? digits(s + 1) : 0;
-
-	if (major == 0 || s[1 + major] != '.')
-		return false;
-	size_t minor = digits(s + major + 2);
-	return minor > 0 && s[major + 2 + minor] == '\0';
-}
-
 const char *schema_version_of(void *mem, const char *dataschema)
 {
 	if (str_empty(dataschema))
@@ -118,225 +63,15 @@ const char *schema_version_of(void *mem, const char *dataschema)
 	while (from > 0 && dataschema[from - 1] != '/')
 		from--;
 	char *name = str_ndup(mem, dataschema + from, n - from);
-	return is_version(name) ? name : UNKNOWN;
-}
-
-static struct version *find(const struct family *f, const char *name)
-{
-	for (size_t n = 0; n < f->count; n++)
-		if (str_eq(f->versions[n]->name, name))
-			return f->versions[n];
-	return NULL;
+	return schema_is_version(name) ? name : SCHEMA_UNKNOWN;
 }
 
 static const struct family *family_of(const struct schema_registry *r, const char *type)
 {
-	for (size_t n = 0; n < TYPE_COUNT; n++)
+	for (size_t n = 0; n < SCHEMA_TYPE_COUNT; n++)
 		if (str_eq(r->families[n].type, type))
 			return &r->families[n];
 	return NULL;
-}
-
-/* Reading documents. */
-
-static enum status check_members(const json_t *doc)
-{
-	static const char *const KNOWN[] = {"type",
-					    "version",
-					    "schema",
-					    "adapters",
-					    "breaking_changes",
-					    "deprecated",
-					    "deprecation_date",
-					    "end_of_life_date",
-					    "activate_without_adapter",
-					    "description"};
-	const char *name;
-	json_t *value;
-
-	if (!json_is_object(doc))
-		return failure(E_INVALID, "a schema version must be an object");
-	json_object_foreach ((json_t *)doc, name, value) {
-		bool known = false;
-		for (size_t n = 0; n < sizeof(KNOWN) / sizeof(KNOWN[0]); n++)
-			known = known || str_eq(name, KNOWN[n]);
-		if (!known)
-			return failure(E_INVALID, "unknown member %.60s", name);
-	}
-	if (json_str(doc, "type") == NULL || json_str(doc, "version") == NULL)
-		return failure(E_INVALID, "type and version must be given, as strings");
-	if (!is_version(json_str(doc, "version")))
-		return failure(E_INVALID, "version must read v<major>.<minor>, as in v2.0");
-	return OK;
-}
-
-static enum status read_time(const json_t *doc, const char *key, int64_t *ms)
-{
-	const json_t *value = json_object_get(doc, key);
-
-	if (value == NULL)
-		return OK;
-	if (!json_is_string(value) || clock_parse(json_string_value(value), ms) != OK)
-		return failure(E_INVALID, "%s must be an RFC 3339 time", key);
-	return OK;
-}
-
-static enum status read_deprecation(const json_t *doc, struct version *v)
-{
-	const json_t *said = json_object_get(doc, "deprecated");
-
-	if (said != NULL && !json_is_boolean(said))
-		return failure(E_INVALID, "deprecated must be true or false");
-	v->deprecated = json_is_true(said);
-	v->deprecated_ms = 0;
-	TRY(read_time(doc, "deprecation_date", &v->deprecated_ms));
-	v->end_ms = v->deprecated_ms == 0 ? 0 : v->deprecated_ms + SCHEMA_NOTICE_MS;
-	TRY(read_time(doc, "end_of_life_date", &v->end_ms));
-	if (v->deprecated && v->deprecated_ms == 0)
-		return failure(E_INVALID, "a deprecated version needs deprecation_date");
-	if (!v->deprecated && v->end_ms != 0)
-		return failure(E_INVALID, "dates of an end need deprecated: true");
-	if (v->end_ms < v->deprecated_ms + (v->deprecated ? SCHEMA_NOTICE_MS : 0))
-		return failure(E_INVALID,
-			       "end_of_life_date must be 90 days or more after the notice "
-			       "(deprecation_date)");
-	return OK;
-}
-
-static enum status read_schema(void *mem, const json_t *doc, struct version *v)
-{
-	json_t *schema = json_object_get(doc, "schema");
-
-	if (schema == NULL)
-		return OK;
-	enum status s = json_schema_compile(mem, schema, &v->schema);
-	if (s != OK)
-		return failure_in(s, "schema");
-	v->schema_document = schema;
-	return OK;
-}
-
-static enum status add_hop(struct family *f, const struct hop *hop)
-{
-	for (size_t n = 0; n < f->hop_count; n++) {
-		if (str_eq(f->hops[n]->from, hop->from) && str_eq(f->hops[n]->to, hop->to)) {
-			*f->hops[n] = *hop;
-			return OK;
-		}
-	}
-	if (f->hop_count == HOPS_MAX)
-		return failure(E_INVALID, "more than %d adapters of one type", HOPS_MAX);
-	f->hops[f->hop_count] = mem_check(talloc_memdup(hop->adapter, hop, sizeof(*hop)));
-	f->hop_count++;
-	return OK;
-}
-
-static enum status read_hop(void *mem, const char *name, const json_t *steps, struct hop *hop)
-{
-	const char *arrow = strstr(name, "->");
-
-	if (arrow == NULL)
-		return failure(E_INVALID, "must be named as in \"v1.0->v2.0\"");
-	hop->from = str_ndup(mem, name, (size_t)(arrow - name));
-	hop->to = str_dup(mem, arrow + 2);
-	hop->steps = steps;
-	if (!is_version(hop->from) || !is_version(hop->to) || str_eq(hop->from, hop->to))
-		return failure(E_INVALID, "must lead from one version to another");
-	return adapter_compile(mem, steps, &hop->adapter);
-}
-
-static enum status read_hops(void *mem, const json_t *doc, struct family *f)
-{
-	const json_t *adapters = json_object_get(doc, "adapters");
-	const char *version = json_str(doc, "version");
-	const char *name;
-	json_t *steps;
-
-	if (adapters != NULL && !json_is_object(adapters))
-		return failure(E_INVALID, "adapters must be an object");
-	json_object_foreach ((json_t *)adapters, name, steps) {
-		struct hop hop = {0};
-		enum status s = read_hop(mem, name, steps, &hop);
-		if (s == OK && !str_eq(hop.from, version) && !str_eq(hop.to, version))
-			s = failure(E_INVALID, "does not concern %s", version);
-		if (s == OK)
-			s = add_hop(f, &hop);
-		if (s != OK)
-			return failure_in(s, "adapters/%.60s", name);
-	}
-	return OK;
-}
-
-/* v1.x is the internal record with members more or fewer, unless it says that it breaks. */
-static enum status read_breaking(json_t *doc, struct version *v, bool is_new)
-{
-	json_t *changes = json_object_get(doc, "breaking_changes");
-	size_t n;
-	json_t *text;
-
-	if (changes != NULL && !json_is_array(changes))
-		return failure(E_INVALID, "breaking_changes must be an array");
-	json_array_foreach (changes, n, text)
-		if (!json_is_string(text))
-			return failure(E_INVALID, "breaking_changes must hold strings");
-	if (changes != NULL || is_new) {
-		v->changes = changes;
-		v->native = str_starts(v->name, "v1.") && json_array_size(changes) == 0;
-	}
-	return OK;
-}
-
-/* What a replacement does not say stays as it was. */
-static struct version *version_for(void *mem, struct family *f, const char *name)
-{
-	struct version *old = find(f, name);
-
-	if (old != NULL || f->count == SCHEMA_VERSIONS_MAX)
-		return old;
-	struct version *v = NEW(mem, struct version);
-	v->type = f->type;
-	v->name = str_dup(v, name);
-	f->versions[f->count++] = v;
-	return v;
-}
-
-static enum status add_to_family(void *mem, struct family *f, const struct schema_source *source,
-				 bool built_in)
-{
-	json_t *doc = mem_own(mem, json_deep_copy(source->document));
-	struct version *v = version_for(mem, f, json_str(doc, "version"));
-
-	if (v == NULL)
-		return failure(E_INVALID, "more than %d versions of one type", SCHEMA_VERSIONS_MAX);
-	bool is_new = v->document == NULL;
-	v->document = doc;
-	v->origin = str_dup(mem, source->origin);
-	if (json_object_get(doc, "schema") != NULL)
-		v->built_in = built_in;
-	TRY(read_schema(mem, doc, v));
-	TRY(read_breaking(doc, v, is_new));
-	TRY(read_deprecation(doc, v));
-	return read_hops(mem, doc, f);
-}
-
-static enum status add(struct schema_registry *r, const struct schema_source *source, bool built_in)
-{
-	bool known = false;
-
-	TRY(check_members(source->document));
-	const char *type = json_str(source->document, "type");
-	for (size_t n = 0; n < TYPE_COUNT; n++) {
-		if (!str_glob(type, TYPES[n]))
-			continue;
-		known = true;
-		TRY(add_to_family(r, &r->families[n], source, built_in));
-	}
-	if (!known)
-		return failure(E_INVALID,
-			       "type %.100s is none that this agent knows: want " EVENT_TYPE_FIRED
-			       " or " EVENT_TYPE_RESOLVED,
-			       type);
-	return OK;
 }
 
 static enum status add_built_in(struct schema_registry *r)
@@ -346,7 +81,8 @@ static enum status add_built_in(struct schema_registry *r)
 
 	for (size_t n = 0; n < sizeof(BUILT_IN) / sizeof(BUILT_IN[0]); n++) {
 		TRY(json_parse(tmp, BUILT_IN[n], strlen(BUILT_IN[n]), &doc));
-		TRY(add(r, &(struct schema_source){.document = doc, .origin = "built in"}, true));
+		TRY(schema_read(r, &(struct schema_source){.document = doc, .origin = "built in"},
+				true));
 	}
 	return OK;
 }
@@ -355,7 +91,10 @@ void schema_document_complete(json_t *doc, const json_t *old, int64_t now_ms)
 {
 	SCOPE(tmp);
 	bool ends = json_is_true(json_object_get(doc, "deprecated"));
+	json_t *adapters = json_object_get(doc, "adapters");
 
+	if (json_is_object(adapters))
+		json_object_update_missing(adapters, json_object_get(old, "adapters"));
 	if (old != NULL)
 		json_object_update_missing(doc, (json_t *)old);
 	if (json_is_false(json_object_get(doc, "deprecated"))) {
@@ -374,55 +113,89 @@ static bool arrives(const struct version *v)
 	return v->native || v->next != NULL;
 }
 
-/* One hop more in each round: the way found first is the shortest. */
-static void find_ways(struct family *f)
+/* From every version the hop to take towards those where `there` is true. One hop more in each
+ * round: the way found first is the shortest. */
+static void find_steps(const struct family *f, bool *there, const struct hop **steps)
 {
 	bool found = true;
 
 	while (found) {
-		const struct hop *step[SCHEMA_VERSIONS_MAX] = {NULL};
+		bool reached[SCHEMA_VERSIONS_MAX] = {false};
 		found = false;
 		for (size_t h = 0; h < f->hop_count; h++) {
-			const struct version *to = find(f, f->hops[h]->to);
-			for (size_t n = 0; n < f->count; n++)
-				if (str_eq(f->versions[n]->name, f->hops[h]->from) &&
-				    !arrives(f->versions[n]) && to != NULL && arrives(to))
-					step[n] = f->hops[h];
+			size_t from = schema_place(f, f->hops[h]->from);
+			size_t to = schema_place(f, f->hops[h]->to);
+			if (from == f->count || to == f->count || there[from] || !there[to])
+				continue;
+			steps[from] = f->hops[h];
+			reached[from] = true;
+			found = true;
 		}
-		for (size_t n = 0; n < f->count; n++) {
-			found = found || step[n] != NULL;
-			if (step[n] != NULL)
-				f->versions[n]->next = step[n];
-		}
+		for (size_t n = 0; n < f->count; n++)
+			there[n] = there[n] || reached[n];
 	}
+}
+
+static void mark_from_native(struct family *f)
+{
 	for (size_t n = 0; n < f->count; n++)
 		f->versions[n]->from_native = f->versions[n]->native;
 	for (size_t round = 0; round < f->count; round++) {
 		for (size_t h = 0; h < f->hop_count; h++) {
-			const struct version *from = find(f, f->hops[h]->from);
-			struct version *to = find(f, f->hops[h]->to);
+			const struct version *from = schema_find(f, f->hops[h]->from);
+			struct version *to = schema_find(f, f->hops[h]->to);
 			if (from != NULL && to != NULL && from->from_native)
 				to->from_native = true;
 		}
 	}
 }
 
+static void find_ways(struct family *f)
+{
+	const struct hop *steps[SCHEMA_VERSIONS_MAX] = {NULL};
+	bool there[SCHEMA_VERSIONS_MAX] = {false};
+
+	for (size_t n = 0; n < f->count; n++)
+		there[n] = f->versions[n]->native;
+	find_steps(f, there, steps);
+	for (size_t n = 0; n < f->count; n++)
+		f->versions[n]->next = steps[n];
+	mark_from_native(f);
+}
+
 static enum status check_ways(const struct family *f)
 {
 	for (size_t h = 0; h < f->hop_count; h++)
-		if (find(f, f->hops[h]->from) == NULL || find(f, f->hops[h]->to) == NULL)
-			return failure(E_INVALID, "adapter %s->%s: no such version",
-				       f->hops[h]->from, f->hops[h]->to);
+		if (schema_find(f, f->hops[h]->from) == NULL ||
+		    schema_find(f, f->hops[h]->to) == NULL)
+			return failure(E_INVALID, "%s: adapter %s->%s: no such version",
+				       f->hops[h]->origin, f->hops[h]->from, f->hops[h]->to);
 	for (size_t n = 0; n < f->count; n++) {
 		const struct version *v = f->versions[n];
-		bool forced =
-			json_is_true(json_object_get(v->document, "activate_without_adapter"));
-		if (!arrives(v) && !forced)
+		if (!arrives(v) && !v->forced)
 			return failure(
 				E_INVALID,
-				"%s of %s breaks and has no adapter: it needs one that leads "
+				"%s: %s of %s breaks and has no adapter: it needs one that leads "
 				"to a version this agent reads, such as \"%s->" FIRST "\"",
-				v->name, v->type, v->name);
+				v->origin, v->name, v->type, v->name);
+	}
+	return OK;
+}
+
+static enum status fill(struct schema_registry *r, const struct schema_source *sources,
+			size_t count)
+{
+	for (size_t n = 0; n < SCHEMA_TYPE_COUNT; n++)
+		r->families[n].type = SCHEMA_TYPES[n];
+	TRY(add_built_in(r));
+	for (size_t n = 0; n < count; n++) {
+		enum status s = schema_read(r, &sources[n], false);
+		if (s != OK)
+			return failure_in(s, "%s", sources[n].origin);
+	}
+	for (size_t n = 0; n < SCHEMA_TYPE_COUNT; n++) {
+		find_ways(&r->families[n]);
+		TRY(check_ways(&r->families[n]));
 	}
 	return OK;
 }
@@ -430,24 +203,15 @@ static enum status check_ways(const struct family *f)
 enum status schema_registry_new(const struct schema_source *sources, size_t count,
 				struct schema_registry **out)
 {
-	SCOPE(tmp);
-	struct schema_registry *r = NEW(tmp, struct schema_registry);
+	struct schema_registry *r = NEW(NULL, struct schema_registry);
 
-	for (size_t n = 0; n < TYPE_COUNT; n++)
-		r->families[n].type = TYPES[n];
-	TRY(add_built_in(r));
-	for (size_t n = 0; n < count; n++) {
-		enum status s = add(r, &sources[n], false);
-		if (s != OK)
-			return failure_in(s, "%s", sources[n].origin);
-	}
-	for (size_t n = 0; n < TYPE_COUNT; n++) {
-		find_ways(&r->families[n]);
-		TRY(check_ways(&r->families[n]));
-	}
 	r->holds = 1;
-	*out = talloc_steal(NULL, r);
-	return OK;
+	enum status s = fill(r, sources, count);
+	if (s == OK)
+		*out = r;
+	else
+		talloc_free(r);
+	return s;
 }
 
 void schema_registry_release(struct schema_registry *r)
@@ -462,9 +226,9 @@ void schema_registry_release(struct schema_registry *r)
 /* A counter that begins at 1 has not increased for Prometheus: all of them begin at 0. */
 static void begin_counters(const struct schema_registry *r)
 {
-	for (size_t t = 0; t < TYPE_COUNT; t++) {
+	for (size_t t = 0; t < SCHEMA_TYPE_COUNT; t++) {
 		const struct family *f = &r->families[t];
-		metric_add(M_SCHEMA_ERRORS, 0, f->type, UNKNOWN);
+		metric_add(M_SCHEMA_ERRORS, 0, f->type, SCHEMA_UNKNOWN);
 		for (size_t n = 0; n < f->count; n++) {
 			const struct version *v = f->versions[n];
 			metric_add(M_SCHEMA_ERRORS, 0, f->type, v->name);
@@ -489,6 +253,17 @@ struct schema_registry *schema_current(void)
 	return r;
 }
 
+/* A version that is gone is not deprecated any more. */
+static void end_gauges(const struct schema_registry *old, const struct schema_registry *new)
+{
+	for (size_t t = 0; t < SCHEMA_TYPE_COUNT; t++) {
+		const struct family *f = &old->families[t];
+		for (size_t n = 0; n < f->count; n++)
+			if (schema_find(&new->families[t], f->versions[n]->name) == NULL)
+				metric_set(M_SCHEMA_DEPRECATED, 0, f->type, f->versions[n]->name);
+	}
+}
+
 void schema_install(struct schema_registry *r)
 {
 	begin_counters(r);
@@ -496,8 +271,10 @@ void schema_install(struct schema_registry *r)
 	struct schema_registry *old = current;
 	current = r;
 	pthread_mutex_unlock(&current_lock);
-	if (old != NULL)
-		schema_registry_release(old);
+	if (old == NULL)
+		return;
+	end_gauges(old, r);
+	schema_registry_release(old);
 }
 
 /* Applying it. */
@@ -559,9 +336,14 @@ static char *dataschema_for(void *mem, const char *dataschema, const char *versi
 	return str_fmt(mem, "%.*s%s", (int)keep, dataschema, version);
 }
 
+static enum status no_way(const char *from, const char *to)
+{
+	return failure(E_INVALID, "No transformation defined for %s->%s", from, to);
+}
+
 static enum status missing_way(const struct version *v, struct schema_outcome *out)
 {
-	enum status s = failure(E_INVALID, "No transformation defined for %s->" FIRST, v->name);
+	enum status s = no_way(v->name, FIRST);
 
 	add_violation(out->report, "adapter", "/dataschema", status_message());
 	metric_add(M_SCHEMA_TRANSFORMS, 1, v->name, FIRST, "missing");
@@ -574,7 +356,7 @@ static enum status transform(void *mem, const struct family *f, const struct ver
 	const struct version *v = from;
 	json_t *data = NULL;
 
-	for (; !v->native; v = find(f, v->next->to)) {
+	for (; !v->native; v = schema_find(f, v->next->to)) {
 		if (v->next == NULL)
 			return missing_way(from, out);
 		enum status s = adapter_run(mem, v->next->adapter, out->data, &data);
@@ -591,6 +373,49 @@ static enum status transform(void *mem, const struct family *f, const struct ver
 		return OK;
 	metric_add(M_SCHEMA_TRANSFORMS, 1, from->name, v->name, "success");
 	out->dataschema = dataschema_for(mem, dataschema, v->name);
+	return OK;
+}
+
+static enum status walk(void *mem, const struct family *f, size_t from, size_t to,
+			const json_t **data)
+{
+	const struct hop *steps[SCHEMA_VERSIONS_MAX] = {NULL};
+	bool there[SCHEMA_VERSIONS_MAX] = {false};
+	json_t *after = NULL;
+
+	there[to] = true;
+	find_steps(f, there, steps);
+	if (!there[from])
+		return no_way(f->versions[from]->name, f->versions[to]->name);
+	for (; from != to; from = schema_place(f, steps[from]->to)) {
+		TRY(adapter_run(mem, steps[from]->adapter, *data, &after));
+		*data = after;
+	}
+	return OK;
+}
+
+enum status schema_transform(void *mem, const struct schema_registry *r, const json_t *event,
+			     const char *to, json_t **out)
+{
+	const char *type = json_str(event, "type");
+	const struct family *f = family_of(r, type);
+	const char *dataschema = json_str(event, "dataschema");
+	const char *from = schema_version_of(mem, dataschema);
+	const json_t *data = json_object_get(event, "data");
+
+	if (f == NULL)
+		return failure(E_INVALID, "type %.100s is not known", type == NULL ? "" : type);
+	size_t start = schema_place(f, from);
+	size_t end = schema_place(f, to);
+	if (start == f->count || end == f->count)
+		return no_way(from, to);
+	TRY(walk(mem, f, start, end, &data));
+	*out = mem_own(mem, json_copy((json_t *)event));
+	json_object_set(*out, "data", (json_t *)data);
+	if (start != end)
+		json_object_set_new(
+			*out, "dataschema",
+			json_string(dataschema_for(mem, dataschema == NULL ? "" : dataschema, to)));
 	return OK;
 }
 
@@ -612,7 +437,7 @@ static enum status unknown_version(const struct family *f, const char *dataschem
 			dataschema);
 
 	add_violation(out->report, "version", "/dataschema", status_message());
-	metric_add(M_SCHEMA_ERRORS, 1, f->type, UNKNOWN);
+	metric_add(M_SCHEMA_ERRORS, 1, f->type, SCHEMA_UNKNOWN);
 	return s;
 }
 
@@ -621,11 +446,11 @@ enum status schema_apply(void *mem, const struct schema_registry *r, const char 
 {
 	const struct family *f = family_of(r, type);
 	const char *detected = schema_version_of(mem, dataschema);
-	const struct version *v = f == NULL ? NULL : find(f, detected);
+	const struct version *v = f == NULL ? NULL : schema_find(f, detected);
 	const json_t *slo = json_object_get(data, "slo");
 	enum status s = OK;
 
-	*out = (struct schema_outcome){.version = v == NULL ? UNKNOWN : detected,
+	*out = (struct schema_outcome){.version = v == NULL ? SCHEMA_UNKNOWN : detected,
 				       .data = data,
 				       .dataschema = dataschema == NULL ? "" : dataschema};
 	if (f == NULL)
@@ -651,11 +476,11 @@ enum status schema_apply(void *mem, const struct schema_registry *r, const char 
 }
 
 json_t *schema_report(void *mem, const struct schema_registry *r, const char *type,
-		      const char *dataschema, const json_t *data)
+		      const char *dataschema, const json_t *data, const char *why)
 {
 	const struct family *f = family_of(r, type);
 	const char *detected = schema_version_of(mem, dataschema);
-	const struct version *v = f == NULL ? NULL : find(f, detected);
+	const struct version *v = f == NULL ? NULL : schema_find(f, detected);
 	json_t *report = report_of(mem, f, type, dataschema, detected);
 	struct json_verdict verdict;
 
@@ -664,6 +489,8 @@ json_t *schema_report(void *mem, const struct schema_registry *r, const char *ty
 	metric_add(M_SCHEMA_ERRORS, 1, f->type, v->name);
 	if (v->schema != NULL && !json_schema_accepts(mem, v->schema, data, &verdict))
 		add_violations(mem, report, &verdict);
+	else
+		add_violation(report, "alert", "/data", why);
 	return report;
 }
 
@@ -673,7 +500,7 @@ static json_t *way_of(const struct family *f, const struct version *v)
 {
 	json_t *names = json_array();
 
-	for (; v != NULL && !v->native && v->next != NULL; v = find(f, v->next->to))
+	for (; v != NULL && !v->native && v->next != NULL; v = schema_find(f, v->next->to))
 		json_array_append_new(names, json_string(v->next->to));
 	return names;
 }
@@ -705,15 +532,13 @@ static void show_deprecation(void *mem, const struct version *v, int64_t now_ms,
 
 static json_t *show(void *mem, const struct family *f, const struct version *v, int64_t now_ms)
 {
-	json_t *one = json_pack(
-		"{s:s, s:s, s:s, s:b, s:o, s:O?, s:o, s:o, s:b, s:b, s:b, s:I, s:I}", "type",
-		v->type, "version", v->name, "origin", v->origin, "internal", v->native, "path",
-		way_of(f, v), "schema", v->schema_document, "adapters", adapters_of(f, v),
-		"breaking_changes", v->changes == NULL ? json_array() : json_incref(v->changes),
-		"deprecated", v->deprecated, "forward_compatible", arrives(v),
-		"backward_compatible", v->from_native, "usage",
-		(json_int_t)metric_value(M_SCHEMA_USAGE, v->type, v->name), "validation_errors",
-		(json_int_t)metric_value(M_SCHEMA_ERRORS, v->type, v->name));
+	json_t *one = json_pack("{s:s, s:s, s:s, s:b, s:o, s:O?, s:o, s:o, s:b, s:b, s:b}", "type",
+				v->type, "version", v->name, "origin", v->origin, "internal",
+				v->native, "path", way_of(f, v), "schema", v->schema_document,
+				"adapters", adapters_of(f, v), "breaking_changes",
+				v->changes == NULL ? json_array() : json_incref(v->changes),
+				"deprecated", v->deprecated, "forward_compatible", arrives(v),
+				"backward_compatible", v->from_native);
 
 	show_deprecation(mem, v, now_ms, mem_check(one));
 	return one;
@@ -723,7 +548,7 @@ json_t *schema_list(void *mem, const struct schema_registry *r, int64_t now_ms)
 {
 	json_t *all = mem_own(mem, json_array());
 
-	for (size_t t = 0; t < TYPE_COUNT; t++) {
+	for (size_t t = 0; t < SCHEMA_TYPE_COUNT; t++) {
 		const struct family *f = &r->families[t];
 		for (size_t n = 0; n < f->count; n++)
 			json_array_append_new(all, show(mem, f, f->versions[n], now_ms));

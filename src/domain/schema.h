@@ -7,8 +7,10 @@
  *   {type, version, schema?, adapters?: {"v3.0->v2.0": [steps of adapter.h]}, breaking_changes?: [text],
  *    deprecated?, deprecation_date?, end_of_life_date?, activate_without_adapter?, description?}
  * `type` is an event type that this agent knows, or a pattern with *. `schema` is a JSON Schema (json_schema.h) of
- * the event's data; without one that of the version it replaces stays, or there is none. v1.x without
- * breaking_changes is read as it is; every other version needs adapters that lead, step by step, to one that is.
+ * the event's data. v1.x without breaking_changes is read as it is; every other version needs adapters that lead, step
+ * by step, to one that is. A document for a version that is there already changes what it says and nothing else; an
+ * adapter that is null is taken away. Built in are v1.0, v1.1 and v2.0 (alertname is called alert_name) with the
+ * adapters between v1.0 and v2.0.
  */
 #pragma once
 
@@ -21,10 +23,11 @@
 #include "base/status.h"
 
 enum {
-	SCHEMA_DOCUMENT_BYTES = 256 * 1024,
+	SCHEMA_DOCUMENT_BYTES = 256 * 1024, /* as compact JSON */
 	SCHEMA_VERSIONS_MAX = 64, /* of one type */
 };
 
+#define SCHEMA_UNKNOWN "unknown" /* every version that is not registered, in reports and metrics */
 #define SCHEMA_NOTICE_MS (90LL * 24 * 3600 * 1000) /* from the deprecation notice to the end of life (SRE-013.12) */
 
 struct schema_registry;
@@ -51,8 +54,7 @@ struct schema_registry *schema_current(void);
 void schema_install(struct schema_registry *r);
 
 /* Every version: [{type, version, origin, internal, path[], schema, adapters, breaking_changes, deprecated,
- * deprecation_date?, end_of_life_date?, days_left?, forward_compatible, backward_compatible, usage,
- * validation_errors}]. Under mem. */
+ * deprecation_date?, end_of_life_date?, days_left?, forward_compatible, backward_compatible}]. Under mem. */
 json_t *schema_list(void *mem, const struct schema_registry *r, int64_t now_ms);
 
 /* The version that a dataschema names: its last path segment when that reads v<major>.<minor>; "v1.0" for "" and NULL;
@@ -73,6 +75,12 @@ struct schema_outcome {
 NODISCARD enum status schema_apply(void *mem, const struct schema_registry *r, const char *type,
 				   const char *dataschema, const json_t *data, struct schema_outcome *out);
 
-/* The report about data that schema_apply let pass and that could not be decoded all the same. Counts it. */
+/* The report about data that schema_apply let pass and that could not be decoded all the same, which `why` explains.
+ * Counts it. */
 json_t *schema_report(void *mem, const struct schema_registry *r, const char *type, const char *dataschema,
-		      const json_t *data);
+		      const json_t *data, const char *why);
+
+/* A structured event as one of version `to`: the same but for data and dataschema, and unchanged when it is of that
+ * version. E_INVALID: "No transformation defined for …", or an adapter that does not fit the data. Under mem. */
+NODISCARD enum status schema_transform(void *mem, const struct schema_registry *r, const json_t *event, const char *to,
+				       json_t **out);

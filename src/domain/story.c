@@ -147,8 +147,7 @@ static void add_slo(void *mem, char **out, const struct incident *i, const struc
 {
 	str_add(out, "\n**SLM Context**\n\n");
 	if (slo == NULL || str_empty(slo->slo)) {
-		bullet(mem, out, "SLO",
-		       json_str(i->labels, "slo") == NULL ? "unknown" : json_str(i->labels, "slo"));
+		bullet(mem, out, "SLO", incident_slo(i) == NULL ? "unknown" : incident_slo(i));
 		str_add(out, "- SLM data was unavailable when this ticket was opened; priority "
 			     "follows the alert's severity alone\n");
 		return;
@@ -517,6 +516,14 @@ char *story_resolved(void *mem, const struct incident *i)
 		      "data); resolving stops the burn, it restores nothing\n");
 	str_add(&out, "\nThis incident is closed.\n");
 	return out;
+}
+
+char *story_waiting(void *mem, const struct incident *i)
+{
+	return str_fmt(mem,
+		       "**Remediation Waits**\n\n- Function: %s\n- Correlation ID: %s\n\nIts host "
+		       "cannot be reached. The function is called as soon as that is back.\n",
+		       code(mem, i->plan->function), code(mem, i->correlation_id));
 }
 
 char *story_dead_letter(void *mem, const struct incident *i, const char *step, int tries,

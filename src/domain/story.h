@@ -31,4 +31,5 @@ char *story_escalated(void *mem, const struct incident *i);       /* **Needs a p
 char *story_resolved(void *mem, const struct incident *i);        /* .33-.34 */
 char *story_failure_title(void *mem, const struct incident *i);   /* [Remediation Failed] <alertname> */
 char *story_failure_description(void *mem, const struct incident *i);
+char *story_waiting(void *mem, const struct incident *i); /* the planned function cannot be reached */
 char *story_dead_letter(void *mem, const struct incident *i, const char *step, int tries, const char *error);

@@ -38,8 +38,11 @@ static enum status ask(struct run *run, const char **by)
 		*by = proven ? "prometheus" : NULL;
 		return OK;
 	}
-	enum status s = alertmanager_is_active(run->mem, &flow->alertmanager, run->incident->labels,
-					       &active);
+	int peer;
+	bool away = flow_is_away(flow, "alertmanager", flow->alertmanager.url, &peer);
+	enum status s = away ? failure(E_TRANSIENT, "Alertmanager is away")
+			     : alertmanager_is_active(run->mem, &flow->alertmanager,
+						      run->incident->labels, &active);
 	if (s == E_CANCELED)
 		return s;
 	if (s == OK && !active)
@@ -84,13 +87,27 @@ static enum status finish(struct run *run, struct outcome *out, bool polled)
 	return OK;
 }
 
+/* Somebody who can tell is enough. */
+static bool nobody_can_tell(const struct flow *flow, int *peer)
+{
+	int second;
+
+	if (!flow_is_away(flow, "prometheus", flow->prometheus.url, peer))
+		return false;
+	return flow->alertmanager.url == NULL ||
+	       flow_is_away(flow, "alertmanager", flow->alertmanager.url, &second);
+}
+
 enum status step_close(struct run *run, struct outcome *out)
 {
 	struct incident *i = run->incident;
 	const char *by = NULL;
+	int peer;
 
 	if (i->resolved_ms != 0)
 		return finish(run, out, false);
+	if (nobody_can_tell(run->flow, &peer))
+		return run_await(out, peer, 0);
 	TRY(ask(run, &by));
 	if (by == NULL) {
 		*out = (struct outcome){.kind = OUTCOME_WAIT, .due_ms = next_poll(run)};

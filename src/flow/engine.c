@@ -1,7 +1,8 @@
 /*
  * load run → call step → commit outcome + next step in one transaction → again.
  *
- * Nothing of a step counts before its commit. The two lanes of an incident never touch each other's
+ * Nothing of a step counts before its commit; steps that follow one another with nothing outside
+ * between them are committed together. The two lanes of an incident never touch each other's
  * columns: the flow lane owns state and memory, the ticket lane owns the ticket, intake owns what
  * arrived. A signal that arrives while a step runs makes its next step due at once (store.h).
  */
@@ -17,9 +18,11 @@
 #include "base/str.h"
 
 /* Steps that must not give up (escalate, close) start over after this pause. */
-enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000 };
+enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000, CHAIN_MAX = 4 };
 
-static const struct backoff TICKET_RETRY = {.base_ms = 500, .cap_ms = 60000};
+/* a tracker that is away is noticed and waited for (SRE-012.9); this is for one that is there and
+ * ails */
+static const struct backoff TICKET_RETRY = {.base_ms = 500, .cap_ms = 5000};
 
 struct visit {
 	void *mem;
@@ -29,6 +32,11 @@ struct visit {
 	struct run run;
 	struct outcome outcome;
 	int64_t began_ms; /* monotonic */
+	struct step_commit
+		waiting[CHAIN_MAX]; /* of steps that are to be committed with the next one */
+	size_t waiting_count;
+	json_t *memory; /* of the incident as they leave it, while the next step works on it */
+	enum incident_state state;
 };
 
 static void scope_of(const struct incident *i)
@@ -173,7 +181,7 @@ static struct step_commit commit_failure(struct visit *v, enum status s, const c
 	return c;
 }
 
-static void tell(const struct visit *v, const struct step_commit *c)
+static void tell(const struct step_commit *c)
 {
 	double seconds = (double)c->duration_ms / 1000.0;
 	bool bad = str_eq(c->outcome, "failed");
@@ -182,11 +190,48 @@ static void tell(const struct visit *v, const struct step_commit *c)
 	if (c->note == NULL)
 		return;
 	SCOPE(tmp);
-	log_event(bad		   ? LOG_ERROR
-		  : v->job.attempt ? LOG_WARN
-				   : LOG_INFO,
+	log_event(bad	       ? LOG_ERROR
+		  : c->attempt ? LOG_WARN
+			       : LOG_INFO,
 		  "step", "step", c->step, "outcome", c->outcome, "note", c->note, "duration_ms",
 		  str_fmt(tmp, "%lld", (long long)c->duration_ms), NULL);
+}
+
+static void tell_created(const struct flow *flow, const struct incident *i, const char *key)
+{
+	metric_observe(M_ALERT_TO_ISSUE, (double)(clock_now() - i->received_ms) / 1000.0);
+	log_event(LOG_INFO,
+		  str_eq(tracker_name(flow->tracker), "linear") ? "linear_ticket_created"
+								: "ticket_created",
+		  "ticket", key, NULL);
+}
+
+/* What the embedded tracker did in the same transaction. */
+static void tell_tickets(const struct visit *v, const struct step_commit *c,
+			 const struct commit_result *r)
+{
+	for (size_t n = 0; r->tickets_done && n < c->op_count; n++)
+		metric_add(M_TICKET_OPERATIONS, 1, ticket_kind_name(c->ops[n].kind),
+			   status_name(OK));
+	for (size_t n = 0; *r->ticket_key != '\0' && n < c->op_count; n++)
+		if (c->ops[n].kind == TICKET_CREATE && c->ops[n].slot == TICKET_ALERT)
+			tell_created(v->flow, c->after, r->ticket_key);
+}
+
+/* Makes all that waits durable. `*due_ms` is -1 when the flow has ended. */
+static enum status flush(struct visit *v, int64_t *due_ms)
+{
+	struct commit_result r;
+	size_t count = v->waiting_count;
+
+	v->waiting_count = 0;
+	TRY(store_commit_steps(v->flow->store, v->waiting, count, &r));
+	for (size_t n = 0; n < count; n++) {
+		tell(&v->waiting[n]);
+		tell_tickets(v, &v->waiting[n], &r);
+	}
+	*due_ms = v->waiting[count - 1].next_step == NULL ? -1 : r.due_ms;
+	return OK;
 }
 
 /* A failed try must not leave half of its changes: the incident is read afresh. */
@@ -197,29 +242,78 @@ static enum status fresh_run(struct visit *v)
 	return store_incident(v->mem, v->flow->store, v->run.incident->id, &v->run.incident);
 }
 
-static enum status settle(struct visit *v, enum status s, int64_t *due_ms)
+/* The steps before the one that failed did their work; what that one changed does not count. */
+static enum status flush_earlier(struct visit *v, int64_t *due_ms)
 {
-	struct step_commit c;
+	int64_t signals = v->run.incident->signals;
 
-	if (s == OK) {
-		c = commit_outcome(v);
-	} else {
-		char *error = str_dup(v->mem, status_message());
-		int64_t signals = v->run.incident->signals;
-		bool again =
-			status_is_retryable(s) && v->job.attempt + 1 < flow_steps[v->step].tries;
-		struct step_commit retry =
-			again ? commit_retry(v, s, error) : (struct step_commit){0};
-		TRY(fresh_run(v));
-		v->run.incident->signals = signals;
-		c = again ? retry : commit_failure(v, s, error);
-		c.after = v->run.incident;
+	if (v->waiting_count == 0)
+		return OK;
+	TRY(fresh_run(v));
+	v->run.incident->signals = signals;
+	v->run.incident->state = v->state;
+	TRY(incident_memory_decode(v->mem, v->memory, v->run.incident));
+	for (size_t n = 0; n < v->waiting_count; n++)
+		v->waiting[n].after = v->run.incident;
+	return flush(v, due_ms);
+}
+
+static enum status settle_failure(struct visit *v, enum status s, int64_t *due_ms)
+{
+	char *error = str_dup(v->mem, status_message());
+	int64_t signals = v->run.incident->signals;
+	bool again = status_is_retryable(s) && v->job.attempt + 1 < flow_steps[v->step].tries;
+	struct step_commit retry = again ? commit_retry(v, s, error) : (struct step_commit){0};
+
+	TRY(flush_earlier(v, due_ms));
+	TRY(fresh_run(v));
+	v->run.incident->signals = signals;
+	struct step_commit c = again ? retry : commit_failure(v, s, error);
+	c.after = v->run.incident;
+	v->waiting[v->waiting_count++] = c;
+	return flush(v, due_ms);
+}
+
+/* Nothing is written unless the step has something to say: a long outage costs nothing. */
+static enum status settle_away(struct visit *v, struct turn *turn)
+{
+	int64_t due_ms = 0;
+
+	turn->class = flow_steps[v->step].class;
+	turn->away = v->outcome.peer;
+	turn->due_ms = v->outcome.due_ms == 0 ? INT64_MAX : v->outcome.due_ms;
+	if (v->run.op_count > 0) {
+		struct step_commit c = commit_of(v);
+		c.outcome = "waits";
+		c.note = v->outcome.note;
+		c.next_step = c.step;
+		c.next_attempt = v->job.attempt;
+		c.due_ms = v->job.due_ms;
+		c.ops = v->run.ops;
+		c.op_count = v->run.op_count;
+		v->waiting[v->waiting_count++] = c;
 	}
-	TRY(store_commit_step(v->flow->store, &c, due_ms));
-	tell(v, &c);
-	if (c.next_step == NULL)
-		*due_ms = -1;
-	return OK;
+	return v->waiting_count == 0 ? OK : flush(v, &due_ms);
+}
+
+/* Nothing outside happens before the next step has run: it may run before this one is durable. */
+static bool may_go_on(const struct visit *v, const struct step_commit *c)
+{
+	const struct outcome *o = &v->outcome;
+	bool both_quick =
+		flow_steps[v->step].class == WORK_QUICK && flow_steps[o->next].class == WORK_QUICK;
+
+	return o->kind == OUTCOME_NEXT && c->due_ms <= clock_now() && (o->quick || both_quick) &&
+	       v->waiting_count + 2 < CHAIN_MAX;
+}
+
+static void go_on(struct visit *v)
+{
+	v->memory = incident_memory_encode(v->mem, v->run.incident);
+	v->state = v->run.incident->state;
+	v->step = v->outcome.next;
+	v->job.attempt = 0;
+	v->job.due_ms = clock_now();
 }
 
 static enum status load_job(const struct flow *flow, int64_t incident, struct job *job,
@@ -229,31 +323,67 @@ static enum status load_job(const struct flow *flow, int64_t incident, struct jo
 	return flow_step_parse(job->step, step);
 }
 
-static enum status visit_flow(const struct flow *flow, struct turn *turn, bool *more)
+static enum status load_visit(struct visit *v, struct turn *turn, bool *due)
 {
-	SCOPE(mem);
-	struct visit v = {.mem = mem, .flow = flow};
-
-	*more = false;
+	*due = false;
 	turn->due_ms = -1;
-	enum status s = load_job(flow, turn->incident, &v.job, &v.step);
+	enum status s = load_job(v->flow, turn->incident, &v->job, &v->step);
 	if (s == E_NOTFOUND)
 		return OK;
 	TRY(s);
-	turn->due_ms = v.job.due_ms;
-	bool mine = turn->class == flow_steps[v.step].class;
-	turn->class = flow_steps[v.step].class;
-	if (!mine || v.job.due_ms > clock_now())
+	turn->due_ms = v->job.due_ms;
+	bool mine = turn->class == flow_steps[v->step].class;
+	turn->class = flow_steps[v->step].class;
+	if (!mine || v->job.due_ms > clock_now())
 		return OK;
-	v.run = (struct run){
-		.mem = mem, .flow = flow, .attempt = v.job.attempt, .now_ms = clock_now()};
-	TRY(store_incident(mem, flow->store, turn->incident, &v.run.incident));
-	scope_of(v.run.incident);
-	v.began_ms = clock_monotonic();
-	s = run_step(&v);
-	if (s == E_CANCELED)
-		return s;
-	TRY(settle(&v, s, &turn->due_ms));
+	*due = true;
+	TRY(store_incident(v->mem, v->flow->store, turn->incident, &v->run.incident));
+	scope_of(v->run.incident);
+	return OK;
+}
+
+static void begin_run(struct visit *v)
+{
+	v->run = (struct run){.mem = v->mem,
+			      .flow = v->flow,
+			      .incident = v->run.incident,
+			      .attempt = v->job.attempt,
+			      .now_ms = clock_now(),
+			      .due_ms = v->job.due_ms};
+	v->outcome = (struct outcome){0};
+	v->began_ms = clock_monotonic();
+}
+
+static enum status visit_flow(const struct flow *flow, struct turn *turn, bool *more)
+{
+	SCOPE(mem);
+	struct visit *v = NEW(mem, struct visit);
+	bool due = false;
+
+	*v = (struct visit){.mem = mem, .flow = flow};
+	*more = false;
+	TRY(load_visit(v, turn, &due));
+	if (!due)
+		return OK;
+	while (due) {
+		begin_run(v);
+		enum status s = run_step(v);
+		if (s == E_CANCELED)
+			return s; /* what waits to be committed runs again */
+		if (s != OK) {
+			TRY(settle_failure(v, s, &turn->due_ms));
+			break;
+		}
+		if (v->outcome.kind == OUTCOME_AWAY)
+			return settle_away(v, turn);
+		struct step_commit c = commit_outcome(v);
+		due = may_go_on(v, &c);
+		v->waiting[v->waiting_count++] = c;
+		if (due)
+			go_on(v);
+		else
+			TRY(flush(v, &turn->due_ms));
+	}
 	*more = turn->due_ms >= 0;
 	return OK;
 }
@@ -276,12 +406,8 @@ static void measure_ticket(const struct flow *flow, const struct turn *turn,
 	if (w->op.kind != TICKET_CREATE || w->op.slot != TICKET_ALERT ||
 	    store_incident(tmp, flow->store, turn->incident, &i) != OK)
 		return;
-	metric_observe(M_ALERT_TO_ISSUE, (double)(clock_now() - i->received_ms) / 1000.0);
 	scope_of(i);
-	log_event(LOG_INFO,
-		  str_eq(tracker_name(flow->tracker), "linear") ? "linear_ticket_created"
-								: "ticket_created",
-		  "ticket", i->ticket_key, NULL);
+	tell_created(flow, i, i->ticket_key);
 }
 
 static enum status settle_ticket(const struct flow *flow, struct turn *turn,
@@ -310,6 +436,12 @@ static enum status settle_ticket(const struct flow *flow, struct turn *turn,
 	return store_ticket_retry(flow->store, turn->incident, w->op.seq, error, due, now);
 }
 
+/* The embedded tracker is never away. */
+static bool tracker_is_away(const struct flow *flow, int *peer)
+{
+	return flow_is_away(flow, tracker_name(flow->tracker), "", peer);
+}
+
 static enum status visit_ticket(const struct flow *flow, struct turn *turn, bool *more)
 {
 	SCOPE(mem);
@@ -324,12 +456,18 @@ static enum status visit_ticket(const struct flow *flow, struct turn *turn, bool
 	turn->due_ms = w->due_ms;
 	if (w->due_ms > clock_now())
 		return OK;
+	turn->due_ms = INT64_MAX;
+	if (tracker_is_away(flow, &turn->away))
+		return OK;
 	struct ticket_ref ref = {0};
 	const char *note = NULL;
 	int64_t started = clock_now();
 	s = tracker_apply(mem, flow->tracker, &w->op, &w->ref, &ref, &note);
 	if (s == E_CANCELED)
 		return s;
+	if ((s == E_TRANSIENT || s == E_TIMEOUT) && tracker_is_away(flow, &turn->away))
+		return OK;
+	turn->away = WATCH_NOBODY;
 	TRY(settle_ticket(flow, turn, w, s, &ref, note, started));
 	*more = true;
 	return OK;
@@ -347,6 +485,7 @@ static enum status advance_ticket(const struct flow *flow, struct turn *turn)
 
 enum status engine_advance(const struct flow *flow, struct turn *turn)
 {
+	turn->away = WATCH_NOBODY;
 	enum status s =
 		turn->lane == LANE_FLOW ? advance_flow(flow, turn) : advance_ticket(flow, turn);
 

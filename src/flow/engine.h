@@ -12,6 +12,7 @@ struct turn {
 	enum lane lane;
 	enum work_class class; /* in: the share that the worker holds; out: what the lane needs next */
 	int64_t due_ms;        /* out: when to come back; -1 = only when a signal arrives */
+	int away;              /* out: the peer that the lane waits for, or WATCH_NOBODY */
 };
 
 /* Loads the lane from its durable state, runs one step, commits outcome and next step in one

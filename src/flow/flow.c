@@ -87,6 +87,18 @@ enum status run_replan(struct run *run, struct outcome *out, const char *word, c
 	return OK;
 }
 
+enum status run_await(struct outcome *out, int peer, int64_t latest_ms)
+{
+	*out = (struct outcome){.kind = OUTCOME_AWAY, .peer = peer, .due_ms = latest_ms};
+	return OK;
+}
+
+bool flow_is_away(const struct flow *flow, const char *component, const char *url, int *peer)
+{
+	*peer = watch_find(flow->watch, component, url);
+	return !watch_is_here(flow->watch, *peer);
+}
+
 void run_reject(struct run *run, const char *function, const char *digest, const char *reason)
 {
 	struct incident *i = run->incident;

@@ -19,6 +19,7 @@
 #include "domain/policy.h"
 #include "domain/story.h"
 #include "flow/tracker.h"
+#include "net/watch.h"
 #include "store/store.h"
 
 /* STEP(name, tries, class, what it leaves behind). After `tries` failed tries the incident goes to a
@@ -42,10 +43,23 @@ enum step {
 /* Shares of the worker pool. */
 enum work_class { WORK_QUICK, WORK_QUERY, WORK_CALL, WORK_TICKET, WORK_CLASS_COUNT };
 
+/* What waits for peers that are away. It is all in the store already; this says how much of it is waiting, and tells
+ * what becomes of it. Called on workers' threads, may block. */
+struct outbox {
+	size_t limit; /* lanes that may wait for one peer; 0 = no bound */
+	/* One more than that waits: it goes to the dead letters too, and on like the others. */
+	void (*overflowed)(int64_t incident, enum lane lane, int peer, void *arg);
+	/* All `woken` lanes were visited since the peer is back; `replayed` of them got on. */
+	void (*replayed)(int peer, int64_t woken, int64_t replayed, int64_t took_ms, void *arg);
+	void *arg;
+};
+
 /* What all steps share; made at start, read-only afterwards. */
 struct flow {
 	struct store *store;
 	struct http_client *http;
+	struct watch *watch;               /* NULL = every peer is there */
+	struct outbox outbox;
 	const struct catalogue *catalogue; /* maybe empty, never NULL */
 	struct policy policy;
 	const char *const *protected_namespaces;
@@ -67,14 +81,19 @@ enum outcome_kind {
 	OUTCOME_NEXT, /* go on with `next`, now or at due_ms */
 	OUTCOME_WAIT, /* come back to this step at due_ms, or when a signal arrives */
 	OUTCOME_END,  /* the flow has ended: the incident is closed */
+	OUTCOME_AWAY, /* it needs `peer`, which is away: come back when that is back, or a signal arrives, or
+			 at due_ms (0 = never). No try is used; nothing is written unless operations were added */
 };
 
 struct outcome {
 	enum outcome_kind kind;
 	enum step next;
 	int64_t due_ms;      /* 0 = now */
+	int peer;            /* with AWAY */
 	const char *word;    /* for the timeline: "done", "asked", "recovered", …; NULL = from kind */
 	const char *note;    /* one sentence for the timeline; NULL with WAIT = no row */
+	bool quick;          /* the next step, too, waits for nothing and has no effect outside: it may run before this
+				one is committed, and is committed with it */
 	bool resolved;       /* found by polling that the alert is over */
 	bool calls_function; /* this commit is the intent of a call */
 	const char *approval; /* see struct step_commit */
@@ -88,6 +107,7 @@ struct run {
 	struct incident *incident;  /* the step's own copy: change it freely */
 	int attempt;                /* tries of this step that have failed */
 	int64_t now_ms;             /* at the start of the step */
+	int64_t due_ms;             /* since when it is due */
 	struct ticket_op *ops;      /* filled by run_ticket */
 	size_t op_count;
 };
@@ -122,6 +142,12 @@ void run_ticket(struct run *run, enum ticket_slot slot, enum ticket_kind kind, c
 		json_t *payload);
 /* The same for the commonest kind. */
 void run_comment(struct run *run, const char *purpose, const char *markdown);
+
+/* The step needs a peer that is away. `latest_ms` as in struct outcome. */
+enum status run_await(struct outcome *out, int peer, int64_t latest_ms);
+
+/* Is what this call would go to away? Then *peer is it. */
+bool flow_is_away(const struct flow *flow, const char *component, const char *url, int *peer);
 
 /* Remembers a candidate that was not taken, or did not help. */
 void run_reject(struct run *run, const char *function, const char *digest, const char *reason);

@@ -222,8 +222,11 @@ enum status measure_alert(void *mem, const struct flow *flow, const struct incid
 {
 	struct look l = {.mem = mem, .flow = flow, .incident = i, .out = out};
 
+	int peer;
+	bool away = flow_is_away(flow, "prometheus", flow->prometheus.url, &peer);
+
 	out->checks = mem_own(mem, json_array());
-	enum status s = check_rules(&l);
+	enum status s = away ? failure(E_TRANSIENT, "Prometheus is away") : check_rules(&l);
 	if (s == OK)
 		s = check_alert(&l);
 	if (s == E_CANCELED)

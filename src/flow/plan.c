@@ -49,6 +49,7 @@ static enum status go_ahead(struct run *run, struct outcome *out)
 	*out = (struct outcome){
 		.kind = OUTCOME_NEXT,
 		.next = STEP_remediate,
+		.quick = true, /* it writes the intent down */
 		.word = "auto",
 		.note = str_fmt(run->mem, "%s by %s, confidence %.2f: %s", i->plan->function,
 				i->plan->method, i->plan->confidence, i->plan->why),

@@ -6,6 +6,8 @@
  *   armed by another one   ──► it may have called: again only if the function is idempotent (same
  * key), else look at the world (verify) instead of guessing a call without effect (not sent, asked
  * to come back) ──► disarmed, and back after a pause
+ *
+ * While the function's host is away nothing is armed or called; the step waits.
  */
 #include "base/clock.h"
 #include "base/id.h"
@@ -15,13 +17,20 @@
 #include "base/str.h"
 #include "flow/flow.h"
 
-enum { CALL_TRIES = 5 };
+enum {
+	CALL_TRIES = 5,
+	CALL_PAUSE_MS =
+		1500, /* at least, so that an outage is noticed before the tries are spent */
+	TELL_AFTER_MS = 300000 /* a person hears of a call that waits this long */
+};
 
 static enum status arm(struct run *run, struct outcome *out)
 {
 	struct incident *i = run->incident;
 
-	if (i->action == NULL) {
+	bool first = i->action == NULL;
+
+	if (first) {
 		i->action = NEW(run->mem, struct action);
 		i->action->key = id_uuid_of(run->mem, i->uid,
 					    str_fmt(run->mem, "action-%d", i->plans_tried));
@@ -35,7 +44,7 @@ static enum status arm(struct run *run, struct outcome *out)
 		.next = STEP_remediate,
 		.word = "intent",
 		.note = str_fmt(run->mem, "about to call %s", i->plan->function),
-		.calls_function = i->action->tries == 0,
+		.calls_function = first,
 	};
 	return OK;
 }
@@ -101,13 +110,14 @@ static bool may_retry(const struct function *f, const struct action *a,
 static enum status come_back(struct run *run, struct outcome *out, const struct function_reply *r)
 {
 	struct action *a = run->incident->action;
+	int64_t asked = r->retry_after_ms > CALL_PAUSE_MS ? r->retry_after_ms : CALL_PAUSE_MS;
 
 	a->process = "";
 	*out = (struct outcome){
 		.kind = OUTCOME_NEXT,
 		.next = STEP_remediate,
-		.due_ms = clock_now() + backoff_delay(run->flow->retry, a->tries, id_fraction(),
-						      r->retry_after_ms),
+		.due_ms = clock_now() +
+			  backoff_delay(run->flow->retry, a->tries, id_fraction(), asked),
 		.word = "retry",
 		.note = r->message,
 	};
@@ -135,16 +145,42 @@ static enum status failed(struct run *run, struct outcome *out, bool exhausted)
 	return s;
 }
 
+static bool is_away(const struct run *run, int *peer)
+{
+	const struct plan *p = run->incident->plan;
+	const char *url = function_url(run->mem, &run->flow->functions, p->function, p->namespace);
+
+	return flow_is_away(run->flow, "function", url, peer);
+}
+
+/* The ticket says once that the call waits. */
+static enum status wait_for_host(struct run *run, struct outcome *out, int peer)
+{
+	struct incident *i = run->incident;
+	int64_t tell_at = run->due_ms + TELL_AFTER_MS;
+
+	if (run->now_ms < tell_at)
+		return run_await(out, peer, tell_at);
+	run_comment(run, str_fmt(run->mem, "waits-%d", i->plans_tried), story_waiting(run->mem, i));
+	enum status s = run_await(out, peer, 0);
+	out->note = str_fmt(run->mem, "%s cannot be reached; the call waits", i->plan->function);
+	return s;
+}
+
 static enum status settle(struct run *run, struct outcome *out, const struct function *f,
 			  const struct function_reply *r)
 {
 	struct incident *i = run->incident;
 	struct action *a = i->action;
 
-	a->tries++;
+	int peer;
+
 	a->message = r->message;
 	a->cannot_fix = r->cannot_fix;
-	if (may_retry(f, a, r))
+	/* an outage costs one try, however long it is */
+	bool away = may_retry(f, a, r) && is_away(run, &peer);
+	a->tries += !away || a->tries == 0;
+	if (away || may_retry(f, a, r))
 		return come_back(run, out, r);
 	a->result = r->result;
 	a->finished_ms = clock_now();
@@ -155,6 +191,7 @@ static enum status settle(struct run *run, struct outcome *out, const struct fun
 	*out = (struct outcome){
 		.kind = OUTCOME_NEXT,
 		.next = STEP_verify,
+		.quick = true, /* it begins to wait */
 		.word = r->result == CALL_SUCCESS ? "success" : "unknown",
 		.note = str_empty(r->message) ? "no message" : r->message,
 	};
@@ -179,12 +216,24 @@ static enum status look_instead(struct run *run, struct outcome *out)
 	return OK;
 }
 
+/* Nothing was sent: after a restart it must not look as if. */
+static enum status disarm(struct run *run, struct outcome *out)
+{
+	run->incident->action->process = "";
+	*out = (struct outcome){.kind = OUTCOME_NEXT,
+				.next = STEP_remediate,
+				.word = "retry",
+				.note = "the function cannot be reached; it was not called"};
+	return OK;
+}
+
 enum status step_remediate(struct run *run, struct outcome *out)
 {
 	struct incident *i = run->incident;
 	const struct function *f = catalogue_find(run->flow->catalogue, i->plan->function);
 	const struct action *a = i->action;
 	struct function_reply *reply = NULL;
+	int peer;
 
 	if (f == NULL)
 		return run_escalate(
@@ -198,10 +247,15 @@ enum status step_remediate(struct run *run, struct outcome *out)
 					.note = "the alert resolved before the call"};
 		return OK;
 	}
+	bool away = is_away(run, &peer);
 	if (idle)
-		return arm(run, out);
+		return away ? wait_for_host(run, out, peer) : arm(run, out);
 	if (!str_eq(a->process, run->flow->process) && !f->idempotent)
 		return look_instead(run, out);
+	if (away && str_eq(a->process, run->flow->process))
+		return disarm(run, out);
+	if (away)
+		return wait_for_host(run, out, peer);
 	TRY(call(run, f, &reply));
 	return settle(run, out, f, reply);
 }

@@ -5,6 +5,9 @@
  *                      └─────► parked (its class has no share left) ──a worker of the class is
  * done──► ready
  *
+ * One that waits for a peer stands in the heap as well, due far away, and knows the peer. The lanes
+ * that are woken when a peer is back are a wave, which ends when each of them was visited.
+ *
  * One mutex guards all of it and is never held over a step. A signal for a busy entry only notes
  * the time (`again_ms`); the worker that finishes looks at it.
  */
@@ -36,6 +39,10 @@ struct entry {
 	enum place place;
 	int64_t due_ms;
 	int64_t again_ms; /* a signal while busy; -1 = none */
+	int away;	  /* in the heap: the peer that it waits for, or WATCH_NOBODY */
+	int slot;	  /* the peer in whose outbox it has a place, also while it is visited, or
+			     WATCH_NOBODY */
+	int wave;	  /* woken since this peer is back, and not visited yet; or WATCH_NOBODY */
 	size_t heap_index;
 	struct entry *next;  /* in ready or parked */
 	struct entry *chain; /* in its bucket */
@@ -43,6 +50,10 @@ struct entry {
 
 struct line {
 	struct entry *first, **last;
+};
+
+struct wave {
+	int64_t left, woken, replayed, began_ms;
 };
 
 struct schedule {
@@ -63,6 +74,8 @@ struct schedule {
 	size_t ready_count;
 	int working;
 	pthread_cond_t at_rest; /* no worker is in a step */
+	size_t waiting[WATCH_PEERS_MAX], slots[WATCH_PEERS_MAX];
+	struct wave waves[WATCH_PEERS_MAX];
 	bool stopping;
 };
 
@@ -139,6 +152,9 @@ static void heap_remove(struct schedule *s, struct entry *e)
 	size_t at = e->heap_index;
 	struct entry *last = s->heap[--s->heap_count];
 
+	if (e->away != WATCH_NOBODY)
+		s->waiting[e->away]--;
+	e->away = WATCH_NOBODY;
 	if (last == e)
 		return;
 	heap_place(s, at, last);
@@ -186,7 +202,13 @@ static struct entry *add(struct schedule *s, int64_t incident, enum lane lane)
 		grow_buckets(s);
 	struct entry *e = NEW(s, struct entry);
 	struct entry **to = bucket(s, incident, lane);
-	*e = (struct entry){.incident = incident, .lane = lane, .again_ms = -1, .chain = *to};
+	*e = (struct entry){.incident = incident,
+			    .lane = lane,
+			    .again_ms = -1,
+			    .away = WATCH_NOBODY,
+			    .slot = WATCH_NOBODY,
+			    .wave = WATCH_NOBODY,
+			    .chain = *to};
 	e->class = lane == LANE_TICKET ? WORK_TICKET : WORK_QUICK;
 	*to = e;
 	s->entry_count++;
@@ -275,12 +297,112 @@ static void release_class(struct schedule *s, enum work_class class)
 		make_ready(s, waiting);
 }
 
+size_t schedule_waiting(struct schedule *s, int peer)
+{
+	pthread_mutex_lock(&s->lock);
+	size_t n = s->waiting[peer];
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+	const struct entry *x = *(struct entry *const *)a;
+	const struct entry *y = *(struct entry *const *)b;
+
+	if (x->incident != y->incident)
+		return x->incident < y->incident ? -1 : 1;
+	return (int)x->lane - (int)y->lane;
+}
+
+void schedule_wake(struct schedule *s, int peer)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&s->lock);
+	struct entry **lanes = NEW_ARRAY(s, struct entry *, s->waiting[peer] + 1);
+	for (size_t n = 0; n < s->heap_count; n++)
+		if (s->heap[n]->away == peer)
+			lanes[count++] = s->heap[n];
+	qsort(lanes, count, sizeof(struct entry *), oldest_first);
+	struct wave *w = &s->waves[peer];
+	if (w->left == 0)
+		*w = (struct wave){.began_ms = clock_monotonic()};
+	for (size_t n = 0; n < count; n++) {
+		heap_remove(s, lanes[n]);
+		lanes[n]->wave = peer;
+		lanes[n]->due_ms = 0;
+		w->left++;
+		w->woken++;
+		place(s, lanes[n]);
+	}
+	talloc_free(lanes);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* What must be told when the lock is free. */
+struct tidings {
+	int overflowed, ended; /* peers, or WATCH_NOBODY */
+	struct wave wave;
+};
+
+static void leave_wave(struct schedule *s, struct entry *e, bool waits, struct tidings *t)
+{
+	int peer = e->wave;
+
+	if (peer == WATCH_NOBODY)
+		return;
+	e->wave = WATCH_NOBODY;
+	s->waves[peer].replayed += !waits;
+	if (--s->waves[peer].left > 0)
+		return;
+	t->ended = peer;
+	t->wave = s->waves[peer];
+}
+
+/* A lane that is visited because of a signal and waits again keeps its place: it is the newest that
+ * finds none. */
+static void take_slot(struct schedule *s, struct entry *e, int peer, struct tidings *t)
+{
+	size_t limit = s->flow->outbox.limit;
+
+	if (e->slot == peer)
+		return;
+	if (e->slot != WATCH_NOBODY)
+		s->slots[e->slot]--;
+	e->slot = WATCH_NOBODY;
+	if (peer == WATCH_NOBODY)
+		return;
+	if (limit > 0 && s->slots[peer] >= limit) {
+		t->overflowed = peer;
+	} else {
+		e->slot = peer;
+		s->slots[peer]++;
+	}
+}
+
+static void wait_for_peer(struct schedule *s, struct entry *e, int peer)
+{
+	if (e->place != IN_HEAP)
+		return; /* its latest time is now */
+	e->away = peer;
+	s->waiting[peer]++;
+}
+
 /* Back from a worker: `turn` says when the lane wants the next visit. */
-static void give_back(struct schedule *s, struct entry *e, const struct turn *turn)
+static void give_back(struct schedule *s, struct entry *e, const struct turn *turn,
+		      struct tidings *t)
 {
 	enum work_class held = e->class;
 	int64_t due = turn->due_ms;
+	/* a peer that came back while the lane was on its way here will not wake it */
+	bool away = !watch_is_here(s->flow->watch, turn->away);
+	bool waits = away && e->again_ms < 0;
 
+	leave_wave(s, e, away, t);
+	take_slot(s, e, away ? turn->away : WATCH_NOBODY, t);
+	if (turn->away != WATCH_NOBODY && !away)
+		due = clock_now();
 	if (e->again_ms >= 0 && (due < 0 || e->again_ms < due))
 		due = e->again_ms;
 	e->again_ms = -1;
@@ -290,8 +412,21 @@ static void give_back(struct schedule *s, struct entry *e, const struct turn *tu
 	} else {
 		e->due_ms = due;
 		place(s, e);
+		if (waits)
+			wait_for_peer(s, e, turn->away);
 	}
 	release_class(s, held);
+}
+
+static void tell(const struct schedule *s, const struct turn *turn, const struct tidings *t)
+{
+	const struct outbox *o = &s->flow->outbox;
+
+	if (t->overflowed != WATCH_NOBODY && o->overflowed != NULL)
+		o->overflowed(turn->incident, turn->lane, t->overflowed, o->arg);
+	if (t->ended != WATCH_NOBODY && o->replayed != NULL)
+		o->replayed(t->ended, t->wave.woken, t->wave.replayed,
+			    clock_monotonic() - t->wave.began_ms, o->arg);
 }
 
 static struct entry *take(struct schedule *s)
@@ -337,7 +472,11 @@ static void *work(void *arg)
 		pthread_mutex_lock(&s->lock);
 		if (--s->working == 0)
 			pthread_cond_broadcast(&s->at_rest);
-		give_back(s, e, &turn);
+		struct tidings t = {.overflowed = WATCH_NOBODY, .ended = WATCH_NOBODY};
+		give_back(s, e, &turn, &t);
+		pthread_mutex_unlock(&s->lock);
+		tell(s, &turn, &t);
+		pthread_mutex_lock(&s->lock);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -391,7 +530,6 @@ static void share_out(struct schedule *s, int workers)
 static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 {
 	struct schedule *s = NEW(mem, struct schedule);
-	pthread_condattr_t attributes;
 
 	s->flow = flow;
 	s->max_workers = max_workers;
@@ -404,12 +542,9 @@ static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 		line_init(&s->parked[c]);
 	share_out(s, max_workers);
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->due_changed, &attributes);
-	pthread_cond_init(&s->at_rest, &attributes);
+	clock_condition_init(&s->due_changed);
+	clock_condition_init(&s->at_rest);
 	pthread_cond_init(&s->ready_more, NULL);
-	pthread_condattr_destroy(&attributes);
 	return s;
 }
 

@@ -30,6 +30,7 @@ struct tracker *tracker_embedded(void *mem, struct store *store, const char *tea
 	t->store = store;
 	t->team = str_dup(t, team);
 	t->base_url = str_dup(t, base_url);
+	store_embed_tracker(store, t->team, t->base_url);
 	return t;
 }
 

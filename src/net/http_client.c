@@ -35,6 +35,8 @@ struct http_client {
 	struct line *idle, *busy;
 	int idle_count;
 	atomic_bool stopping;
+	http_observer_fn *observer;
+	void *observer_arg;
 };
 
 static void free_lines(struct line *l)
@@ -63,6 +65,12 @@ enum status http_client_new(void *mem, const char *user_agent, struct http_clien
 	talloc_set_destructor(c, close_client);
 	*out = c;
 	return OK;
+}
+
+void http_client_observe(struct http_client *c, http_observer_fn *observer, void *arg)
+{
+	c->observer = observer;
+	c->observer_arg = arg;
 }
 
 void http_client_stop(struct http_client *c)
@@ -216,7 +224,9 @@ static void set_method(struct exchange *x)
 		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
 				 (curl_off_t)(q->body == NULL ? 0 : q->body_bytes));
 	}
-	if (!str_eq(q->method, "GET") && !str_eq(q->method, "POST"))
+	if (str_eq(q->method, "HEAD"))
+		curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
+	else if (!str_eq(q->method, "GET") && !str_eq(q->method, "POST"))
 		curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, q->method);
 }
 
@@ -232,7 +242,10 @@ static void set_connection(struct exchange *x)
 	if (q->once) {
 		curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L);
 		curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L);
+		curl_easy_setopt(x->easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	}
+	if (q->connect_only)
+		curl_easy_setopt(x->easy, CURLOPT_CONNECT_ONLY, 1L);
 	if (q->ca_file != NULL)
 		curl_easy_setopt(x->easy, CURLOPT_CAINFO, q->ca_file);
 	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
@@ -307,6 +320,36 @@ static enum status status_of(const struct exchange *x, CURLcode code)
 	}
 }
 
+static const char *timeout_word(const struct exchange *x)
+{
+	curl_off_t connected = 0;
+
+	curl_easy_getinfo(x->easy, CURLINFO_CONNECT_TIME_T, &connected);
+	if (connected == 0)
+		return "unreachable";
+	return x->reply->header_count == 0 && x->reply->body_bytes == 0 ? "silent" : "slow";
+}
+
+static const char *trouble_of(const struct exchange *x, CURLcode code)
+{
+	if (x->too_large)
+		return "invalid";
+	switch (code) {
+	case CURLE_OK: return NULL;
+	case CURLE_COULDNT_RESOLVE_HOST: return "dns";
+	case CURLE_COULDNT_CONNECT: return "refused";
+	case CURLE_OPERATION_TIMEDOUT: return timeout_word(x);
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE: return "tls";
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE: return "reset";
+	default: return "invalid";
+	}
+}
+
 static void conclude(struct exchange *x, CURLcode code)
 {
 	struct http_reply *r = x->reply;
@@ -314,13 +357,14 @@ static void conclude(struct exchange *x, CURLcode code)
 
 	x->done = true;
 	/* libcurl takes a connection that ends among the header fields for a whole reply */
-	if (code == CURLE_OK && !x->whole_head)
+	if (code == CURLE_OK && !x->whole_head && !x->request->connect_only)
 		code = CURLE_PARTIAL_FILE;
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &r->code);
 	curl_easy_getinfo(x->easy, CURLINFO_TOTAL_TIME_T, &elapsed_us);
 	r->elapsed_ms = elapsed_us / 1000;
 	r->progress = progress_of(x, code);
 	r->status = status_of(x, code);
+	r->trouble = trouble_of(x, code);
 	if (r->status == OK)
 		return;
 	if (x->too_large)
@@ -330,7 +374,7 @@ static void conclude(struct exchange *x, CURLcode code)
 			str_dup(x->mem, x->error[0] != '\0' ? x->error : curl_easy_strerror(code));
 }
 
-static void count(const struct exchange *x)
+static void count(const struct http_client *c, const struct exchange *x)
 {
 	const struct http_reply *r = x->reply;
 	char word[16];
@@ -340,17 +384,20 @@ static void count(const struct exchange *x)
 	str_print(word, sizeof(word), "http_%ldxx", r->code / 100);
 	metric_add(M_PEER_REQUESTS, 1, x->request->peer,
 		   r->status == OK ? word : status_name(r->status));
+	if (c->observer != NULL)
+		c->observer(x->request, r, c->observer_arg);
 }
 
-static void finish(struct exchange *x, CURLM *multi)
+static void finish(const struct http_client *c, struct exchange *x, CURLM *multi)
 {
 	curl_multi_remove_handle(multi, x->easy);
 	if (!x->done) {
 		x->reply->progress = progress_of(x, CURLE_ABORTED_BY_CALLBACK);
 		x->reply->status = E_CANCELED;
 		x->reply->message = "stopping";
+		x->reply->trouble = "stopped";
 	}
-	count(x);
+	count(c, x);
 	curl_easy_cleanup(x->easy);
 	curl_slist_free_all(x->headers);
 	curl_slist_free_all(x->connect_to);
@@ -397,7 +444,7 @@ void http_fetch_all(void *mem, struct http_client *c, const struct http_request 
 	}
 	drive(c, line->multi);
 	for (size_t i = 0; i < n; i++)
-		finish(&exchanges[i], line->multi);
+		finish(c, &exchanges[i], line->multi);
 	give_line(c, line);
 	*replies = out;
 }

@@ -17,7 +17,7 @@ struct http_header {
 };
 
 struct http_request {
-	const char *method; /* "GET", "POST", "PUT" */
+	const char *method; /* "GET", "HEAD", "POST", "PUT" */
 	const char *url;    /* built with url.h */
 	const struct http_header *headers;
 	size_t header_count;
@@ -29,7 +29,8 @@ struct http_request {
 				       The Host header, and for https the certificate name, stay the URL's */
 	const char *ca_file;        /* NULL = the system's */
 	bool once;                  /* never on a kept-alive connection: libcurl sends a request again, POST
-				       too, when a reused connection turns out to be dead */
+				       too, when a reused connection turns out to be dead; the name is looked up anew */
+	bool connect_only;          /* connects, shakes hands when https, sends nothing: OK without code and body */
 	const char *peer;           /* a word for metrics, such as "prometheus"; NULL = not counted */
 };
 
@@ -45,6 +46,8 @@ struct http_reply {
 			       else E_TRANSIENT (network), E_TIMEOUT, E_INVALID (reply too large),
 			       E_CANCELED (client stopped) */
 	const char *message; /* why status is not OK; never holds a header or the query string */
+	const char *trouble; /* the same as one word: refused, unreachable (no connection in time), dns, tls, reset,
+				silent (not a byte in time), slow (not all in time), invalid, stopped; NULL when OK */
 	enum http_progress progress;
 	long code;
 	char *body; /* NUL-terminated; never NULL when status is OK */
@@ -58,6 +61,10 @@ struct http_client;
 
 /* One per process; a talloc child of mem. `user_agent` such as "agent-sre/0.1.0". */
 NODISCARD enum status http_client_new(void *mem, const char *user_agent, struct http_client **out);
+
+/* Called after every exchange that names a peer, on the thread that made it; set before the first call. */
+typedef void http_observer_fn(const struct http_request *q, const struct http_reply *r, void *arg);
+void http_client_observe(struct http_client *c, http_observer_fn *observer, void *arg);
 
 /* Makes every running and later call return E_CANCELED soon. From any thread. */
 void http_client_stop(struct http_client *c);

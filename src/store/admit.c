@@ -18,11 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "domain/order.h"
 #include "store/parts.h"
 #include "store/record.h"
 
@@ -31,6 +33,8 @@ struct arrival {
 	struct applying *to;
 	const struct record_event *e;
 	int64_t received_ms;
+	int64_t letter; /* the dead letter that it replays; 0 = none */
+	const char *origin;
 	uint64_t number; /* of its record */
 	uint32_t member;
 	enum admit_outcome outcome;
@@ -53,6 +57,13 @@ static struct repeats *held(struct applying *to, const char *fingerprint, int64_
 		    str_eq(to->held[n].fingerprint, fingerprint))
 			return &to->held[n];
 	return NULL;
+}
+
+void admit_count(const struct applying *a)
+{
+	metric_add(M_ORDER_VIOLATIONS, (double)a->order_violations);
+	metric_add(M_SEQUENCE_GAPS, (double)a->sequence_gaps);
+	metric_add(M_ORPHAN_RESOLVED, (double)a->orphans);
 }
 
 enum status admit_flush(struct applying *to)
@@ -287,7 +298,7 @@ static enum status admit_resolved(struct arrival *x)
 	if (belongs)
 		return repeat(x, k.incident);
 	x->outcome = ADMIT_ORPHAN;
-	metric_add(M_ORPHAN_RESOLVED, 1);
+	x->to->orphans++;
 	return OK;
 }
 
@@ -322,58 +333,173 @@ static enum status put_key(const struct arrival *x)
 			    str_eq(e->id, e->key) ? "" : e->id, x->to->epoch);
 }
 
-static enum status last_sequence(struct database *db, const char *source, const char *key,
-				 int64_t *out)
+static const char *lane_of(const struct record_event *e)
+{
+	return str_empty(e->partition_key) ? e->fingerprint : e->partition_key;
+}
+
+struct lane_state {
+	int64_t sequence; /* the newest; -1 = none */
+	int64_t seen_ms;  /* when its newest event came; 0 = never */
+};
+
+static enum status read_lane(const struct arrival *x, struct lane_state *out)
 {
 	sqlite3_stmt *row = NULL;
 	bool more;
 
-	*out = INT64_MIN;
-	TRY(database_select(db, &row, "SELECT sequence FROM lane WHERE source = ? AND key = ?",
-			    "ss", source, key));
-	TRY(database_row(db, row, &more));
+	*out = (struct lane_state){.sequence = -1};
+	TRY(database_select(x->to->db, &row,
+			    "SELECT sequence, seen_ms FROM lane WHERE source = ? AND key = ?", "ss",
+			    x->e->source, lane_of(x->e)));
+	TRY(database_row(x->to->db, row, &more));
 	if (!more)
 		return OK;
-	*out = column_int(row, 0);
+	*out = (struct lane_state){column_int(row, 0), column_int(row, 1)};
 	database_end(row);
 	return OK;
+}
+
+static enum status put_lane(const struct arrival *x, int64_t sequence)
+{
+	return database_run(x->to->db,
+			    "INSERT INTO lane (source, key, sequence, seen_ms) VALUES (?, ?, ?, ?)"
+			    " ON CONFLICT DO UPDATE SET sequence = max(sequence, "
+			    "excluded.sequence),"
+			    " seen_ms = max(seen_ms, excluded.seen_ms)",
+			    "ssii", x->e->source, lane_of(x->e), sequence, x->received_ms);
 }
 
 /* Order is the order of admission; a sequence only tells what was missed or came late (SRE-011.1),
  * and the event takes effect all the same: what it means depends on its episode, not on when it
  * came. */
-static enum status follow_sequence(const struct arrival *x)
+static enum status follow_lane(const struct arrival *x, enum order_policy policy)
 {
-	const struct record_event *e = x->e;
-	const char *key = str_empty(e->partition_key) ? e->fingerprint : e->partition_key;
-	long long sequence;
-	int64_t last;
+	struct lane_state lane;
+	long long sequence = -1;
 
-	if (str_empty(e->sequence) || str_to_int(e->sequence, 0, INT64_MAX, &sequence) != OK)
+	bool numbered = !str_empty(x->e->sequence) &&
+			str_to_int(x->e->sequence, 0, INT64_MAX, &sequence) == OK;
+	if (!numbered && policy != ORDER_SKIP)
 		return OK;
-	TRY(last_sequence(x->to->db, e->source, key, &last));
-	if (last != INT64_MIN && sequence <= last) {
-		metric_add(M_ORDER_VIOLATIONS, 1);
-		return OK;
-	}
-	if (last != INT64_MIN && sequence > last + 1)
-		metric_add(M_SEQUENCE_GAPS, (double)(sequence - last - 1));
-	return database_run(x->to->db,
-			    "INSERT INTO lane (source, key, sequence, seen_ms) VALUES (?, ?, ?, ?)"
-			    " ON CONFLICT DO UPDATE SET sequence = excluded.sequence, seen_ms = "
-			    "excluded.seen_ms",
-			    "ssii", e->source, key, (int64_t)sequence, x->received_ms);
+	TRY(read_lane(x, &lane));
+	if (numbered && lane.sequence >= 0 && sequence <= lane.sequence)
+		x->to->order_violations++;
+	else if (numbered && lane.sequence >= 0)
+		x->to->sequence_gaps += (uint64_t)(sequence - lane.sequence - 1);
+	return put_lane(x, sequence);
+}
+
+/* Later events of the key than the dead letter that this replays. */
+static enum status is_stale(const struct arrival *x, bool *stale)
+{
+	struct lane_state lane;
+	int64_t since = 0;
+
+	TRY(database_number(x->to->db, &since,
+			    "SELECT coalesce(max(received_ms), 0) FROM dead_letter WHERE id = ?",
+			    "i", x->letter));
+	TRY(read_lane(x, &lane));
+	*stale = lane.seen_ms > since;
+	return OK;
+}
+
+static enum status is_blocked(const struct arrival *x, bool *blocked)
+{
+	int64_t found = 0;
+
+	TRY(database_number(x->to->db, &found,
+			    "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE event_source = ?1 AND "
+			    "partition_key = ?2"
+			    " AND state <> 'resolved' AND (?3 = 0 OR id < ?3))",
+			    "ssi", x->e->source, lane_of(x->e), x->letter));
+	*blocked = found != 0;
+	return OK;
+}
+
+/* The event as it could have come, to be decoded again by a replay. */
+static char *structured(void *mem, const struct record_event *e)
+{
+	json_t *labels = NULL;
+	json_t *notes = NULL;
+
+	if (json_parse(mem, e->labels, strlen(e->labels), &labels) != OK ||
+	    json_parse(mem, e->annotations, strlen(e->annotations), &notes) != OK)
+		return NULL;
+	json_t *data = json_pack("{s:s, s:O, s:O, s:s, s:s}", "status", alert_state_name(e->state),
+				 "labels", labels, "annotations", notes, "startsAt",
+				 clock_format(mem, e->starts_ms), "generatorURL", e->generator_url);
+	mem_check(data);
+	if (e->ends_ms != 0)
+		json_object_set_new(data, "endsAt", json_string(clock_format(mem, e->ends_ms)));
+	json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "specversion", "1.0",
+				  "id", e->id, "source", e->source, "type", e->type,
+				  "correlationid", e->correlation_id, "idempotencykey", e->key,
+				  "partitionkey", lane_of(e), "data", data);
+	mem_check(event);
+	if (!str_empty(e->subject))
+		json_object_set_new(event, "subject", json_string(e->subject));
+	if (!str_empty(e->sequence))
+		json_object_set_new(event, "sequence", json_string(e->sequence));
+	return json_text(mem, mem_own(mem, event));
+}
+
+/* A replay that is still blocked stays the letter that it is. */
+static enum status hold_back(struct arrival *x)
+{
+	SCOPE(mem);
+	const struct record_event *e = x->e;
+	int64_t id;
+	const struct dead_letter d = {
+		.event_id = e->id,
+		.event_type = e->type,
+		.event_source = e->source,
+		.subject = e->subject,
+		.correlation_id = e->correlation_id,
+		.reason = "an earlier event of its partition key waits in the dead letters",
+		.category = "order",
+		.stage = "intake",
+		.attempts = 1,
+		.origin = x->origin,
+		.received_ms = x->received_ms,
+		.failed_ms = x->received_ms,
+		.body = structured(mem, e),
+		.partition_key = lane_of(e),
+	};
+
+	x->outcome = ADMIT_HELD;
+	return x->letter != 0 ? OK : letter_add(x->to->db, &d, &id);
+}
+
+static enum status heed_order(struct arrival *x, enum order_policy policy)
+{
+	bool stale = false;
+	bool blocked = false;
+
+	if (policy == ORDER_SKIP && x->letter != 0)
+		TRY(is_stale(x, &stale));
+	if (policy == ORDER_BLOCK)
+		TRY(is_blocked(x, &blocked));
+	if (stale)
+		x->outcome = ADMIT_STALE;
+	return blocked ? hold_back(x) : OK;
 }
 
 static enum status admit_event(struct arrival *x)
 {
+	enum order_policy policy = order_policy_of(x->to->order_rules, x->e->type);
+
 	x->outcome = ADMIT_ACCEPTED;
 	if (x->e->keyed)
 		TRY(find_duplicate(x));
 	if (x->outcome == ADMIT_DUPLICATE)
 		return OK;
-	TRY(follow_sequence(x));
-	TRY(x->e->state == ALERT_FIRING ? admit_firing(x) : admit_resolved(x));
+	TRY(heed_order(x, policy));
+	if (x->outcome == ADMIT_HELD)
+		return OK;
+	TRY(follow_lane(x, policy));
+	if (x->outcome == ADMIT_ACCEPTED)
+		TRY(x->e->state == ALERT_FIRING ? admit_firing(x) : admit_resolved(x));
 	return x->e->keyed ? put_key(x) : OK;
 }
 
@@ -403,6 +529,7 @@ static enum status bury_member(struct applying *to, const struct record *r,
 		.received_ms = r->received_ms,
 		.failed_ms = r->received_ms,
 		.body = refusal->body,
+		.partition_key = refusal->partition_key,
 		.schema = report,
 	};
 	return letter_add(to->db, &d, &id);
@@ -423,6 +550,8 @@ enum status admit_record(struct applying *to, uint64_t number, const unsigned ch
 		struct arrival x = {.to = to,
 				    .e = &event,
 				    .received_ms = r.received_ms,
+				    .letter = r.letter,
+				    .origin = r.origin,
 				    .number = number,
 				    .member = n};
 		TRY(refused ? bury_member(to, &r, &refusal) : admit_event(&x));

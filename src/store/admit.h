@@ -27,10 +27,13 @@ struct applying {
 	struct writer *writer;
 	const char *store_uid;
 	const struct seal *seal; /* opens what record.h sealed */
+	const char *const *order_rules; /* of order.h */
 	int64_t epoch;           /* of this opening: the fencing token in each key's row */
 	/* its own */
 	struct repeats held[REPEATS_HELD];
 	size_t held_count;
+	/* counted here, and in metrics only when the transaction has succeeded (admit_count) */
+	uint64_t order_violations, sequence_gaps, orphans;
 };
 
 /* All members of one record. Fails for the disk, or E_INTERNAL for a record that is not ours. */
@@ -38,6 +41,9 @@ NODISCARD enum status admit_record(struct applying *a, uint64_t number, const un
 
 /* A record that cannot be applied becomes a dead letter, so that those behind it can go on. */
 NODISCARD enum status admit_bury(struct applying *a, uint64_t number, const unsigned char *payload, size_t bytes);
+
+/* After the commit. */
+void admit_count(const struct applying *a);
 
 /* Writes what is held. Before the transaction ends. */
 NODISCARD enum status admit_flush(struct applying *a);

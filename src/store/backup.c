@@ -16,11 +16,12 @@
 #include "store/chain.h"
 #include "store/pages.h"
 #include "store/tables.h"
+#include "store/tail.h"
 
 enum {
 	FULL_EVERY_MS = 24 * 3600 * 1000,
 	ORPHAN_MS = 24 * 3600 * 1000,
-	LOGS_MAX = 1024,
+	SNAPSHOT_TRIES = 20,
 	BUSY_MS = 5000
 };
 
@@ -28,14 +29,8 @@ struct backup {
 	struct backup_options options;
 	struct point *last; /* NULL = look it up */
 	unsigned char *digests;
-	int64_t full_ms; /* when the series of `last` began */
-};
-
-/* A file beside the database, held open: it can be read even when the daemon removes it meanwhile.
- */
-struct log_file {
-	char *name;
-	int fd;
+	int64_t full_ms;   /* when the series of `last` began */
+	int64_t newest_ms; /* of all points there: the next one is later, whatever the clock says */
 };
 
 struct taking {
@@ -46,8 +41,8 @@ struct taking {
 	unsigned char *digests;
 	size_t digest_room;
 	struct page_writer pages, sums;
-	struct log_file *logs;
-	size_t log_count;
+	struct tail_file *tail;
+	size_t tail_count;
 	int64_t bytes;
 	int serial; /* of the next part */
 };
@@ -85,6 +80,44 @@ static enum status number_of(sqlite3 *db, const char *sql, int64_t *out)
 		s = trouble(db);
 	else
 		*out = sqlite3_column_int64(row, 0);
+	sqlite3_finalize(row);
+	return s;
+}
+
+/* Databases from before the intake log have no such table. */
+static enum status knows_intake(sqlite3 *db, bool *out)
+{
+	int64_t known = 0;
+
+	TRY(number_of(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'intake'", &known));
+	*out = known != 0;
+	return OK;
+}
+
+static enum status read_applied(sqlite3 *db, int64_t *out)
+{
+	bool known = false;
+
+	*out = 0;
+	TRY(knows_intake(db, &known));
+	return !known ? OK : number_of(db, "SELECT coalesce(max(applied), 0) FROM intake", out);
+}
+
+static enum status read_store(void *mem, sqlite3 *db, char **out)
+{
+	sqlite3_stmt *row = NULL;
+	bool known = false;
+	enum status s = OK;
+
+	*out = str_dup(mem, "");
+	TRY(knows_intake(db, &known));
+	if (!known)
+		return OK;
+	if (sqlite3_prepare_v2(db, "SELECT uid FROM intake", -1, &row, NULL) != SQLITE_OK ||
+	    sqlite3_step(row) != SQLITE_ROW)
+		s = trouble(db);
+	else
+		*out = str_dup(mem, (const char *)sqlite3_column_text(row, 0));
 	sqlite3_finalize(row);
 	return s;
 }
@@ -186,41 +219,6 @@ static enum status take_pages(struct taking *t, sqlite3 *db)
 
 /* Files beside the database. */
 
-static bool is_open(const struct taking *t, const char *name)
-{
-	for (size_t n = 0; n < t->log_count; n++)
-		if (str_eq(t->logs[n].name, name))
-			return true;
-	return false;
-}
-
-static void open_log(struct taking *t, int folder, const char *name)
-{
-	if (!point_file_fits(name) || is_open(t, name) || t->log_count == LOGS_MAX)
-		return;
-	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return; /* gone meanwhile: its content is in the database */
-	t->logs = GROW(t->point, t->logs, struct log_file, t->log_count + 1);
-	t->logs[t->log_count++] = (struct log_file){str_dup(t->point, name), fd};
-}
-
-/* Called before and after the moment of the snapshot: together that is every file that the snapshot
- * may need. */
-static enum status open_logs(struct taking *t)
-{
-	char reason[128];
-	DIR *d = opendir(t->b->options.data);
-
-	if (d == NULL)
-		return failure(errno == ENOENT ? E_NOTFOUND : E_TRANSIENT, "%s: %s",
-			       t->b->options.data, strerror_r(errno, reason, sizeof(reason)));
-	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		open_log(t, dirfd(d), e->d_name);
-	closedir(d);
-	return OK;
-}
-
 static const struct part *same_piece(const struct taking *t, const struct part *piece)
 {
 	for (size_t n = 0; t->base != NULL && n < t->base->part_count; n++) {
@@ -233,34 +231,55 @@ static const struct part *same_piece(const struct taking *t, const struct part *
 	return NULL;
 }
 
-static enum status take_piece(struct taking *t, const struct log_file *f, int64_t offset,
-			      const char *bytes, size_t n)
+struct piece {
+	const char *file;
+	int64_t offset, size; /* where it stands in the file; of the whole file */
+	const char *bytes;
+	size_t n;
+};
+
+static enum status take_piece(struct taking *t, const struct piece *from)
 {
 	struct part *part = new_part(t, PART_FILE);
 
-	part->file = str_dup(t->point, f->name);
-	part->offset = offset;
-	part->length = (int64_t)n;
-	part->plain_sha256 = id_sha256(t->point, bytes, n);
+	part->file = str_dup(t->point, from->file);
+	part->offset = from->offset;
+	part->length = (int64_t)from->n;
+	part->size = from->size;
+	part->plain_sha256 = id_sha256(t->point, from->bytes, from->n);
 	const struct part *same = same_piece(t, part);
 	if (same == NULL)
-		return ship(t, part, bytes, n);
+		return ship(t, part, from->bytes, from->n);
 	part->name = str_dup(t->point, same->name);
 	part->bytes = same->bytes;
 	part->sha256 = str_dup(t->point, same->sha256);
 	return OK;
 }
 
-static enum status read_piece(const struct log_file *f, char *to, int64_t offset, size_t *n)
+static enum status take_tail(struct taking *t, const struct tail_file *f)
+{
+	struct piece p = {.file = f->name, .size = f->size};
+
+	do {
+		size_t left = f->used - (size_t)p.offset;
+		p.bytes = f->bytes + p.offset;
+		p.n = left < PART_PLAIN_BYTES ? left : PART_PLAIN_BYTES;
+		TRY(take_piece(t, &p));
+		p.offset += (int64_t)p.n;
+	} while (p.offset < (int64_t)f->used);
+	return OK;
+}
+
+static enum status read_piece(int fd, const char *name, char *to, int64_t offset, size_t *n)
 {
 	char reason[128];
 
 	for (*n = 0; *n < PART_PLAIN_BYTES;) {
-		ssize_t got = pread(f->fd, to + *n, PART_PLAIN_BYTES - *n, offset + (off_t)*n);
+		ssize_t got = pread(fd, to + *n, PART_PLAIN_BYTES - *n, offset + (off_t)*n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return failure(E_TRANSIENT, "%s: %s", f->name,
+			return failure(E_TRANSIENT, "%s: %s", name,
 				       strerror_r(errno, reason, sizeof(reason)));
 		if (got == 0)
 			return OK;
@@ -269,32 +288,50 @@ static enum status read_piece(const struct log_file *f, char *to, int64_t offset
 	return OK;
 }
 
-static enum status take_log(struct taking *t, const struct log_file *f)
+/* An archive file only ever grows: what the snapshot knows of is whole. */
+static enum status take_archive(struct taking *t, int fd, const char *name)
 {
 	SCOPE(tmp);
-	char *piece = NEW_ARRAY(tmp, char, PART_PLAIN_BYTES);
-	size_t n = PART_PLAIN_BYTES;
+	char *bytes = NEW_ARRAY(tmp, char, PART_PLAIN_BYTES);
+	struct piece p = {.file = name, .bytes = bytes};
+	struct stat st;
 
-	for (int64_t at = 0; n == PART_PLAIN_BYTES; at += PART_PLAIN_BYTES) {
-		TRY(read_piece(f, piece, at, &n));
-		if (n > 0 || at == 0)
-			TRY(take_piece(t, f, at, piece, n));
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return OK;
+	p.size = st.st_size;
+	while (p.offset < p.size) {
+		int64_t left = p.size - p.offset;
+		TRY(read_piece(fd, name, bytes, p.offset, &p.n));
+		if ((int64_t)p.n > left)
+			p.n = (size_t)left;
+		if (p.n == 0)
+			return failure(E_TRANSIENT, "%s: cut while it was copied", name);
+		TRY(take_piece(t, &p));
+		p.offset += (int64_t)p.n;
 	}
 	return OK;
 }
 
-static enum status take_logs(struct taking *t)
+static enum status take_archives(struct taking *t)
 {
-	for (size_t n = 0; n < t->log_count; n++)
-		TRY(take_log(t, &t->logs[n]));
-	return OK;
-}
+	SCOPE(tmp);
+	const char *path = str_fmt(tmp, "%s/archive", t->b->options.data);
+	DIR *d = opendir(path);
+	enum status s = OK;
 
-static void close_logs(struct taking *t)
-{
-	for (size_t n = 0; n < t->log_count; n++)
-		close(t->logs[n].fd);
-	t->log_count = 0;
+	for (struct dirent *e; s == OK && d != NULL && (e = readdir(d)) != NULL;) {
+		char *name = str_fmt(tmp, "archive/%s", e->d_name);
+		if (!point_file_fits(name))
+			continue;
+		int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		s = take_archive(t, fd, name);
+		close(fd);
+	}
+	if (d != NULL)
+		closedir(d);
+	return s;
 }
 
 /* What to build on. */
@@ -307,28 +344,33 @@ static void forget(struct backup *b)
 }
 
 /* The newest point may be of somebody else: a backup by hand beside the daemon's. */
-static enum status recall(struct backup *b)
+static enum status find_newest(void *mem, struct backup *b, struct point_ref *newest)
+{
+	struct point_ref *refs = NULL;
+	size_t count = 0;
+
+	TRY(points_list(mem, b->options.target, &refs, &count));
+	*newest = count == 0 ? (struct point_ref){0} : refs[count - 1];
+	b->newest_ms = newest->time_ms;
+	if (b->last != NULL && !str_eq(b->last->id, newest->id))
+		forget(b);
+	return OK;
+}
+
+static enum status recall(struct backup *b, const struct point_ref *newest)
 {
 	SCOPE(tmp);
 	const struct backup_options *o = &b->options;
-	struct point_ref *refs = NULL;
 	struct point **chain = NULL;
 	size_t count = 0;
 
-	TRY(points_list(tmp, o->target, &refs, &count));
-	if (count == 0) {
-		forget(b);
+	if (b->last != NULL || newest->id == NULL)
 		return OK;
-	}
-	const struct point_ref *newest = &refs[count - 1];
-	if (b->last != NULL && str_eq(b->last->id, newest->id))
-		return OK;
-	forget(b);
 	TRY(chain_load(tmp, o->target, o->seal, newest->series, newest->id, &chain, &count));
 	struct point *last = chain[count - 1];
 	TRY(chain_digests(last, o->target, o->seal, chain, count, &b->digests));
 	b->full_ms = chain[0]->time_ms;
-	b->last = talloc_steal(b, last);
+	b->last = talloc_move(b, &last);
 	return OK;
 }
 
@@ -338,15 +380,38 @@ static bool is_full_due(const struct backup *b, int64_t now_ms)
 	       now_ms < b->full_ms;
 }
 
-/* A point that cannot be built on (another key, damaged) is a reason for a full one, not for none.
- */
-static enum status choose_base(struct backup *b, bool full, int64_t now_ms, int64_t page_size,
-			       struct backup_result *out)
+/* An agent that has lost its disk begins with an empty store: what it ships must not take the place
+ * of the points that could bring back the lost one. */
+static enum status check_owner(const struct backup *b, const char *store)
 {
-	enum status s = recall(b);
+	const struct point *last = b->last;
 
-	if (s != OK && status_is_retryable(s))
+	if (last == NULL || *last->store == '\0' || str_eq(last->store, store))
+		return OK;
+	return failure(E_CONFLICT,
+		       "%s holds backups of another store: restore that one, or name another place "
+		       "for this one",
+		       b->options.target->name);
+}
+
+/* A damaged point is a reason for a full one, not for none. */
+static enum status choose_base(struct backup *b, const char *store, bool full, int64_t now_ms,
+			       int64_t page_size, struct backup_result *out)
+{
+	SCOPE(tmp);
+	struct point_ref newest;
+
+	TRY(find_newest(tmp, b, &newest));
+	enum status s = recall(b, &newest);
+	if (s == E_DENIED)
+		return failure_in(s,
+				  "%s holds backups of another key; set "
+				  "encryption.previous_key, or name another place",
+				  b->options.target->name);
+	if (status_is_retryable(s) || s == E_CANCELED)
 		return s;
+	if (s == OK)
+		TRY(check_owner(b, store));
 	if (s != OK)
 		str_print(out->why_full, sizeof(out->why_full), "%s", status_message());
 	if (s != OK || full || is_full_due(b, now_ms) || b->last->page_size != page_size)
@@ -354,35 +419,54 @@ static enum status choose_base(struct backup *b, bool full, int64_t now_ms, int6
 	return OK;
 }
 
-static void begin(struct taking *t, struct backup *b, int64_t now_ms)
+static void begin(struct taking *t, struct backup *b, const char *store, int64_t now_ms)
 {
 	char id[POINT_ID_BYTES];
 	int64_t time_ms = now_ms;
 
 	/* ids sort as the points were taken, also when the clock was set back */
-	if (b->last != NULL && time_ms <= b->last->time_ms)
-		time_ms = b->last->time_ms + 1;
+	if (time_ms <= b->newest_ms)
+		time_ms = b->newest_ms + 1;
 	point_id(id, time_ms);
 	struct point *p = NEW(NULL, struct point);
 	p->id = str_dup(p, id);
 	p->series = str_dup(p, b->last == NULL ? id : b->last->series);
 	p->parent = str_dup(p, b->last == NULL ? "" : b->last->id);
+	p->store = str_dup(p, store);
 	p->time_ms = time_ms;
 	*t = (struct taking){.b = b, .point = p, .base = b->last, .base_digests = b->digests};
 }
 
+/* The database as it is now, and the records that it lacks. Each try is a snapshot of its own. */
+static enum status begin_snapshot(void *mem, struct taking *t, sqlite3 *db)
+{
+	int64_t applied = -1;
+	enum status s = E_CONFLICT;
+
+	for (int try = 0; s == E_CONFLICT && try < SNAPSHOT_TRIES; try++) {
+		int64_t before = applied;
+		if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+			return trouble(db);
+		TRY(read_applied(db, &applied));
+		/* nothing was applied since the last try: the gap was not made by recycling */
+		s = tail_copy(mem, t->b->options.data, (uint64_t)applied, applied == before,
+			      &t->tail, &t->tail_count);
+		if (s != OK)
+			sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	return s == E_CONFLICT ? failure_in(E_TRANSIENT, "backup") : s;
+}
+
 static enum status take_all(struct taking *t, sqlite3 *db, int64_t began)
 {
-	int64_t ignored;
+	SCOPE(tmp);
 
-	TRY(open_logs(t));
-	if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-		return trouble(db);
-	TRY(number_of(db, "SELECT count(*) FROM sqlite_schema", &ignored));
-	TRY(open_logs(t));
+	TRY(begin_snapshot(tmp, t, db));
 	TRY(take_pages(t, db));
 	sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-	TRY(take_logs(t));
+	for (size_t n = 0; n < t->tail_count; n++)
+		TRY(take_tail(t, &t->tail[n]));
+	TRY(take_archives(t));
 	t->point->took_ms = clock_monotonic() - began;
 	return point_save(t->b->options.target, t->b->options.seal, t->point, &t->bytes);
 }
@@ -404,15 +488,17 @@ static void report(const struct taking *t, struct backup_result *out)
 static enum status take_from(struct backup *b, sqlite3 *db, bool full, int64_t now_ms,
 			     struct backup_result *out)
 {
+	SCOPE(tmp);
 	int64_t began = clock_monotonic();
 	int64_t page_size = 0;
+	char *store = NULL;
 	struct taking t;
 
 	TRY(number_of(db, "PRAGMA page_size", &page_size));
-	TRY(choose_base(b, full, now_ms, page_size, out));
-	begin(&t, b, now_ms);
+	TRY(read_store(tmp, db, &store));
+	TRY(choose_base(b, store, full, now_ms, page_size, out));
+	begin(&t, b, store, now_ms);
 	enum status s = take_all(&t, db, began);
-	close_logs(&t);
 	if (s != OK) {
 		talloc_free(t.point);
 		return s;
@@ -421,7 +507,7 @@ static enum status take_from(struct backup *b, sqlite3 *db, bool full, int64_t n
 	if (*t.point->parent == '\0')
 		b->full_ms = t.point->time_ms;
 	talloc_free(b->last);
-	b->last = talloc_steal(b, t.point);
+	b->last = talloc_move(b, &t.point);
 	b->digests = t.digests;
 	/* the buffers need not wait for the next time */
 	talloc_free(t.pages.bytes);

@@ -32,7 +32,8 @@ struct backup_result {
 	int64_t bytes;                        /* shipped, all objects */
 	char why_full[256];                   /* when it was not due: why no increment was possible; else "" */
 };
-/* E_NOTFOUND: no database there. E_TRANSIENT: target or disk, try again. E_INTERNAL: the database is damaged; nothing
+/* E_NOTFOUND: no database there. E_TRANSIENT: target or disk, try again. E_CONFLICT, E_DENIED: the target holds
+ * points of another store, or of a key that is not here. E_INTERNAL: the database is damaged; nothing
  * is backed up then, so that good points are not replaced by bad ones. */
 NODISCARD enum status backup_take(struct backup *b, bool full, int64_t now_ms, struct backup_result *out);
 

@@ -65,8 +65,9 @@ static enum status find_episode_of(void *mem, struct database *db, const char *i
 
 const char *admit_outcome_name(enum admit_outcome o)
 {
-	static const char *const NAMES[] = {"opened",	 "repeated", "resolved", "orphan",
-					    "duplicate", "rejected", "accepted"};
+	static const char *const NAMES[] = {"opened",	"repeated",  "resolved",
+					    "orphan",	"duplicate", "rejected",
+					    "accepted", "stale",     "held"};
 
 	return NAMES[(size_t)o % (sizeof(NAMES) / sizeof(NAMES[0]))];
 }

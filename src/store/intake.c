@@ -18,6 +18,7 @@ enum {
 	FEED_RECORDS = 1024,
 	FEED_BYTES = 1024 * 1024,
 	LOAD_SLICE = 20000,
+	LAST_RUN_MS = 5000,
 	LOOK_MS = 1000,	   /* between looks at a disk that did not take what was written */
 	KEYS_ROOM = 262144 /* the least that the filter is made for */
 };
@@ -38,12 +39,14 @@ struct intake {
 	enum status health; /* of the last group, or of the last look at the disk */
 	char health_message[256];
 	_Atomic uint64_t applied; /* committed: readers see it */
+	uint64_t opened;	  /* the last record of earlier runs */
 	/* this thread's own */
 	struct keys *keys;
 	struct database *reader;
 	char loaded_source[1100], loaded_key[1100]; /* how far the filter has been filled */
 	bool loading;
 	/* the writer's own */
+	struct applying applying;
 	uint64_t reached;
 	bool careful; /* one record at a time: the last transaction failed */
 	bool bury;    /* the next record cannot be applied: keep it as a dead letter */
@@ -61,15 +64,17 @@ static bool waiting(void *arg)
 static enum status feed(void *arg, struct writer *w, struct database *db)
 {
 	struct intake *in = arg;
-	struct applying a = {.db = db,
-			     .writer = w,
-			     .store_uid = in->uid,
-			     .seal = in->options.seal,
-			     .epoch = in->epoch};
+	struct applying *a = &in->applying;
 	const unsigned char *payload;
 	size_t bytes, total = 0;
 	uint64_t number;
 
+	*a = (struct applying){.db = db,
+			       .writer = w,
+			       .store_uid = in->uid,
+			       .seal = in->options.seal,
+			       .order_rules = in->options.order_rules,
+			       .epoch = in->epoch};
 	in->reached = atomic_load(&in->applied);
 	for (int n = 0; n < (in->careful ? 1 : FEED_RECORDS) && total < FEED_BYTES; n++) {
 		enum status s = ledger_read(in->ledger, &number, &payload, &bytes);
@@ -78,12 +83,12 @@ static enum status feed(void *arg, struct writer *w, struct database *db)
 			break;
 		}
 		TRY(s);
-		TRY(in->bury ? admit_bury(&a, number, payload, bytes)
-			     : admit_record(&a, number, payload, bytes));
+		TRY(in->bury ? admit_bury(a, number, payload, bytes)
+			     : admit_record(a, number, payload, bytes));
 		in->reached = number;
 		total += bytes;
 	}
-	TRY(admit_flush(&a));
+	TRY(admit_flush(a));
 	return database_run(db, "UPDATE intake SET applied = ?", "i", (int64_t)in->reached);
 }
 
@@ -95,6 +100,7 @@ static void settled(void *arg, enum status s, bool synced)
 
 	if (s == OK) {
 		in->careful = in->bury = false;
+		admit_count(&in->applying);
 		if (synced)
 			ledger_forget(in->ledger, in->reached);
 		pthread_mutex_lock(&in->lock);
@@ -179,17 +185,19 @@ static enum status ask_database(struct intake *in, void *mem, const struct event
 	return OK;
 }
 
-static enum status look_up(struct intake *in, void *mem, const struct event *e,
+/* What a dead letter is replayed for may have come before and taken no effect: memory knows it and
+ * only the database is right. */
+static enum status look_up(struct intake *in, const struct admission *a, const struct event *e,
 			   struct admit_result *r, bool *known)
 {
 	struct key_hash h = keys_hash(in->keys, e->source, e->key);
 	enum key_answer answer = keys_find(in->keys, h);
 
 	metric_add(M_IDEMPOTENCY_CACHE, 1, answer == KEY_UNSURE ? "miss" : "hit");
-	*known = answer == KEY_KNOWN;
+	*known = answer == KEY_KNOWN && a->letter == 0;
 	if (answer != KEY_NEW) {
 		bool stored = false;
-		TRY(ask_database(in, mem, e, &stored, &r->correlation_id));
+		TRY(ask_database(in, a->results, e, &stored, &r->correlation_id));
 		*known |= stored;
 	}
 	return OK;
@@ -220,7 +228,7 @@ static enum status look(struct intake *in, struct admission *a, bool *fresh)
 		bool known = false;
 		*r = (struct admit_result){.outcome = e == NULL ? ADMIT_REJECTED : ADMIT_ACCEPTED};
 		if (e != NULL && a->set->mode != EVENT_WEBHOOK)
-			TRY(look_up(in, a->results, e, r, &known));
+			TRY(look_up(in, a, e, r, &known));
 		if (known)
 			r->outcome = ADMIT_DUPLICATE;
 		*fresh |= !known;
@@ -268,10 +276,21 @@ enum status intake_health(struct intake *in)
 	return s;
 }
 
+/* What was accepted before the last end and is not in the database yet would not be recognised. */
+static enum status finish_last_run(struct intake *in)
+{
+	if (atomic_load(&in->applied) < in->opened)
+		intake_catch_up(in, LAST_RUN_MS);
+	return atomic_load(&in->applied) >= in->opened
+		       ? OK
+		       : failure(E_TRANSIENT, "store: events of the last run are still applied");
+}
+
 /* A database that cannot be written to would never catch up: then nothing is accepted either. */
 static enum status write_group(struct intake *in, struct admission *group)
 {
 	TRY(writer_health(in->writer));
+	TRY(finish_last_run(in));
 	int64_t began = clock_monotonic();
 	for (struct admission *a = group; a != NULL; a = a->next)
 		enter(in, a);
@@ -350,6 +369,9 @@ static void *serve(void *arg)
 	struct intake *in = arg;
 	bool going = true;
 
+	/* both take a moment, and nobody waits for them before the first request */
+	note_health(in, ledger_mend(in->ledger));
+	in->loading = start_loading(in) == OK;
 	while (going) {
 		struct admission *group = take(in, &going);
 		if (group == NULL) {
@@ -368,8 +390,7 @@ static void *serve(void *arg)
 
 enum status intake_admit(struct intake *in, struct admission *a)
 {
-	TRY(record_encode(a->results, a->set, a->origin, a->received_ms, in->options.seal,
-			  &a->record, &a->record_bytes));
+	TRY(record_encode(a->results, a, in->options.seal, &a->record, &a->record_bytes));
 	if (ledger_backlog(in->ledger) > in->options.backlog_limit)
 		return failure_after(1000, E_RATE, "too many events wait to be applied");
 	a->next = NULL;
@@ -457,8 +478,9 @@ enum status intake_open(void *mem, const struct intake_options *o, struct databa
 	TRY(read_position(in, db));
 	TRY(ledger_open(in, o->dir, atomic_load(&in->applied), (uint32_t)in->epoch, &in->ledger));
 	TRY(database_open(in, o->database, false, &in->reader));
+	in->opened = ledger_durable(in->ledger);
 	*out = in;
-	return start_loading(in);
+	return OK;
 }
 
 enum status intake_start(struct intake *in, struct writer *w)

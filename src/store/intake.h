@@ -19,6 +19,7 @@ struct intake_options {
 	const char *dir, *database; /* paths */
 	size_t limit, limit_bytes;  /* of requests that wait */
 	uint64_t backlog_limit;     /* bytes of the log that are not applied */
+	const char *const *order_rules; /* of order.h */
 	const struct seal *seal;    /* what was refused is sealed in the log; NULL = in the clear */
 };
 

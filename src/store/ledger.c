@@ -530,8 +530,11 @@ static void retire(struct ledger *l, const struct segment *s)
 	char name[NAME_BYTES];
 
 	name_of(name, s->first);
-	bool useful =
-		s->size == SEGMENT_BYTES && !s->unsure && faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
+	struct stat st;
+	/* a second name keeps what was found damaged in it */
+	bool alone = fstatat(l->dir_fd, name, &st, 0) == 0 && st.st_nlink == 1;
+	bool useful = s->size == SEGMENT_BYTES && !s->unsure && alone &&
+		      faccessat(l->dir_fd, SPARE, F_OK, 0) != 0;
 	if (!useful || renameat(l->dir_fd, name, l->dir_fd, SPARE) != 0)
 		unlinkat(l->dir_fd, name, 0);
 }
@@ -703,8 +706,8 @@ enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t e
 	l->epoch = epoch;
 	atomic_store(&l->durable, l->next - 1);
 	ledger_seek(l, applied);
-	/* what a torn write left behind is never written over, it is left behind */
-	TRY(roll(l, l->next, 0));
+	/* what a torn write left behind is never written over: the first group goes to a new
+	 * segment */
 	*out = l;
 	return OK;
 }

@@ -49,7 +49,8 @@ uint64_t ledger_append(struct ledger *l, const void *payload, size_t bytes);
  * the next start, and its numbers are given again. E_TRANSIENT: disk full, read-only, broken; the message says which. */
 NODISCARD enum status ledger_sync(struct ledger *l);
 
-/* After a failure: whether a group could be written now. OK at once when nothing failed. */
+/* After opening, or after a failure: makes ready to write, and tells whether a group could be written now. OK at once
+ * when nothing is to be done. */
 NODISCARD enum status ledger_mend(struct ledger *l);
 
 /* The last record that is on disk. */

@@ -34,10 +34,17 @@ NODISCARD enum status letter_open(void *mem, const struct seal *seal, const void
 int64_t letter_retention_ms(const struct store *s, const char *event_type);
 
 /* What both tables, of the kept and of the archived letters, have; letter_view reads them in this order. */
-#define LETTER_COLUMNS \
+#define LETTER_SELECTION(issue) \
 	"id, event_id, event_type, event_source, subject, correlation_id, reason, category, permanent, stage," \
-	" attempts, origin, received_ms, failed_ms, incident, partition_key, group_key, pattern, issue, replays," \
+	" attempts, origin, received_ms, failed_ms, incident, partition_key, group_key, pattern, " issue ", replays," \
 	" state, pending_action"
+#define LETTER_COLUMNS LETTER_SELECTION("issue")
+/* From dead_letter: the issue is its incident's ticket, or its group's. */
+#define LETTER_VALUES \
+	LETTER_SELECTION("coalesce((SELECT key FROM ticket_ref r WHERE r.incident = dead_letter.incident AND r.slot = 0)," \
+			 " (SELECT (SELECT key FROM ticket_ref r WHERE r.incident = -g.id AND r.slot = 0) FROM failure_group g" \
+			 " WHERE g.group_key = dead_letter.group_key AND g.letter <= dead_letter.id" \
+			 " ORDER BY g.id DESC LIMIT 1), issue)")
 enum { LETTER_COLUMN_COUNT = 22 };
 json_t *letter_view(void *mem, const struct store *s, sqlite3_stmt *row);
 

@@ -23,11 +23,12 @@
 static const struct {
 	const char *kind, *category;
 } CATEGORIES[] = {
-	{"parse", "poison_message"},	    {"envelope", "validation_failure"},
-	{"key", "validation_failure"},	    {"type", "validation_failure"},
-	{"data", "validation_failure"},	    {"schema", "schema_evolution"},
-	{"oversize", "validation_failure"}, {"step", "dependency_failure"},
-	{"ticket", "dependency_failure"},
+	{"parse", "poison_message"},	  {"envelope", "validation_failure"},
+	{"key", "validation_failure"},	  {"type", "validation_failure"},
+	{"data", "validation_failure"},	  {"schema", "schema_evolution"},
+	{"order", "dependency_failure"},  {"oversize", "validation_failure"},
+	{"step", "dependency_failure"},	  {"ticket", "dependency_failure"},
+	{"outbox", "dependency_failure"},
 };
 
 const char *letter_category(const char *kind)
@@ -41,7 +42,7 @@ const char *letter_category(const char *kind)
 /* Texts of others may be any bytes; the columns hold UTF-8. */
 static const char *clean(void *mem, const char *text)
 {
-	if (str_empty(text))
+	if (text == NULL || *text == '\0')
 		return "";
 	char *out = NEW_ARRAY(mem, char, strlen(text) + 1);
 	utf8_copy(out, strlen(text) + 1, text);
@@ -102,7 +103,7 @@ static const char *or_header(void *mem, const char *value, const struct dead_let
 {
 	const char *other = d->headers == NULL ? NULL : json_str(d->headers, header);
 
-	if (!str_empty(value) || str_empty(other))
+	if (!str_empty(value) || other == NULL)
 		return clean(mem, value);
 	return clean(mem, str_ndup(mem, other, strnlen(other, LIMIT_ATTRIBUTE_BYTES)));
 }
@@ -151,6 +152,8 @@ static enum status insert(struct database *db, const struct letter_row *r, int64
 		r->partition_key, r->group, r->pattern, r->deaths, r->sealed, r->sealed_bytes));
 	*id = database_last_id(db);
 	metric_add(M_DLQ_EVENTS, 1, r->kind, letter_category(r->kind));
+	if (r->permanent)
+		metric_add(M_DLQ_PERMANENT, 1);
 	return OK;
 }
 

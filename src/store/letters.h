@@ -44,6 +44,19 @@ NODISCARD enum status store_letter(void *mem, struct store *s, int64_t id, json_
  * failure_category, pattern, count, share, first_seen, last_seen, example: {dlq_id, failure_reason, …}}. */
 NODISCARD enum status store_letter_groups(void *mem, struct store *s, size_t limit, json_t **out);
 
+/* Tickets of groups (SRE-010.7): one a group that has a permanent failure that belongs to no incident, or more than
+ * `above` letters. It is opened, told of successful replays (once a minute at most), and completed when none of the
+ * group's letters waits any more. */
+struct letter_ticket_rules {
+	int64_t above;
+	const char *on_call;  /* an e-mail address; "" = nobody */
+	const char *base_url; /* of links to letters */
+};
+/* One round: decides what is to be said and puts it into the ticket lane. From one thread. Blocks until durable. */
+NODISCARD enum status store_letter_tickets(struct store *s, const struct letter_ticket_rules *rules, int64_t now_ms);
+/* Deletes what is known of tickets that were completed before. */
+NODISCARD enum status store_letter_tickets_forget(struct store *s, int64_t older_than_ms);
+
 struct letter_counts {
 	int64_t open, oldest_ms; /* 0 = none */
 };
@@ -80,6 +93,10 @@ NODISCARD enum status store_letter_settle(struct store *s, int64_t id, const str
 
 /* Moves one to the archive. E_CONFLICT: an action is pending, or it is being replayed. */
 NODISCARD enum status store_letter_archive(struct store *s, int64_t id, int64_t now_ms);
+enum { LETTERS_ARCHIVE_BITE = 256 };
+/* The same for up to LETTERS_ARCHIVE_BITE at once: afterwards ids[0..*count] are those that were moved; the others stay,
+ * and store_letter_archive says why. */
+NODISCARD enum status store_letters_archive(struct store *s, int64_t *ids, size_t *count, int64_t now_ms);
 /* Moves those that are older than their retention, a bite at a time; `*count` of them. */
 NODISCARD enum status store_letters_expire(struct store *s, int64_t now_ms, size_t *count);
 

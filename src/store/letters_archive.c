@@ -23,7 +23,7 @@
 
 #define ARCHIVE_CONTEXT "dead letter archive"
 
-enum { BITE = 256 };
+enum { BITE = LETTERS_ARCHIVE_BITE };
 
 static char *to_base64(void *mem, const unsigned char *bytes, size_t n)
 {
@@ -66,6 +66,35 @@ static enum status sync_path(const char *path)
 	return s;
 }
 
+static enum status write_whole(int fd, const char *text, size_t n)
+{
+	while (n > 0) {
+		ssize_t wrote = write(fd, text, n);
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote <= 0)
+			return trouble("file");
+		text += wrote;
+		n -= (size_t)wrote;
+	}
+	return OK;
+}
+
+/* A crash in the middle of a line leaves its beginning, to which no index points: the next line
+ * must not grow onto it. */
+static enum status end_torn_line(int fd, int64_t *size)
+{
+	char last = '\n';
+
+	if (*size > 0 && pread(fd, &last, 1, *size - 1) != 1)
+		return trouble("file");
+	if (last == '\n')
+		return OK;
+	TRY(write_whole(fd, "\n", 1));
+	*size += 1;
+	return OK;
+}
+
 /* Opened for appending; a new file's name is on disk when this returns. */
 static enum status open_file(void *mem, const struct store *s, const char *file, int *fd,
 			     int64_t *size)
@@ -78,11 +107,11 @@ static enum status open_file(void *mem, const struct store *s, const char *file,
 		TRY(sync_path(s->dir));
 	else if (errno != EEXIST)
 		return trouble(dir);
-	*fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0 || fstat(*fd, &st) != 0)
 		return trouble(path);
 	*size = st.st_size;
-	return *size == 0 ? sync_path(dir) : OK;
+	return *size == 0 ? sync_path(dir) : end_torn_line(*fd, size);
 }
 
 static enum status row_view(void *mem, struct store *s, struct database *db, int64_t id,
@@ -93,7 +122,7 @@ static enum status row_view(void *mem, struct store *s, struct database *db, int
 	bool more = false;
 
 	TRY(database_select(db, &row,
-			    "SELECT " LETTER_COLUMNS
+			    "SELECT " LETTER_VALUES
 			    ", replay_history, sealed FROM dead_letter WHERE id = ?",
 			    "i", id));
 	TRY(database_row(db, row, &more));
@@ -136,20 +165,6 @@ static enum status line_of(void *mem, struct store *s, struct database *db, int6
 struct place {
 	int64_t id, at, bytes;
 };
-
-static enum status write_whole(int fd, const char *text, size_t n)
-{
-	while (n > 0) {
-		ssize_t wrote = write(fd, text, n);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			return trouble("file");
-		text += wrote;
-		n -= (size_t)wrote;
-	}
-	return OK;
-}
 
 static enum status append(struct store *s, struct database *db, int fd, int64_t size,
 			  struct place *places, size_t count, int64_t now_ms)
@@ -235,7 +250,7 @@ static enum status move(struct write *op, struct writer *w, struct database *db)
 		TRY(database_run(db,
 				 "INSERT INTO archived_letter (" LETTER_COLUMNS
 				 ", file, at, bytes, archived_ms)"
-				 " SELECT " LETTER_COLUMNS
+				 " SELECT " LETTER_VALUES
 				 ", ?, ?, ?, ? FROM dead_letter WHERE id = ?",
 				 "siiii", m->file, p->at, p->bytes, m->now_ms, p->id));
 		TRY(database_run(db,
@@ -260,6 +275,7 @@ static enum status archive_marked(struct store *s, struct marking *m)
 		status = writer_await(s->writer, &m->op);
 	}
 	if (status == OK) {
+		atomic_fetch_add(&s->letter_changes, 1);
 		metric_add(M_DLQ_ARCHIVED, (double)m->count);
 		return OK;
 	}
@@ -295,6 +311,19 @@ enum status store_letter_archive(struct store *s, int64_t id, int64_t now_ms)
 	size_t count = 1;
 
 	return archive(s, &p, &count, true, now_ms);
+}
+
+enum status store_letters_archive(struct store *s, int64_t *ids, size_t *count, int64_t now_ms)
+{
+	struct place places[BITE] = {0};
+
+	*count = *count > BITE ? BITE : *count;
+	for (size_t n = 0; n < *count; n++)
+		places[n].id = ids[n];
+	TRY(archive(s, places, count, false, now_ms));
+	for (size_t n = 0; n < *count; n++)
+		ids[n] = places[n].id;
+	return OK;
 }
 
 static enum status find_expired(struct store *s, struct database *db, int64_t now_ms,
@@ -369,7 +398,9 @@ enum status store_letter_drop(struct store *s, int64_t id, const char *token)
 {
 	struct dropping d = {.op = {.run = drop}, .id = id, .token = token};
 
-	return writer_await(s->writer, &d.op);
+	TRY(writer_await(s->writer, &d.op));
+	atomic_fetch_add(&s->letter_changes, 1);
+	return OK;
 }
 
 static enum status read_line(void *mem, const char *path, int64_t at, int64_t bytes, json_t **out)
@@ -377,8 +408,10 @@ static enum status read_line(void *mem, const char *path, int64_t at, int64_t by
 	char *text = NEW_ARRAY(mem, char, (size_t)bytes + 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return trouble(path);
+	if (fd < 0) { /* no retry brings back a file that somebody took away */
+		enum status s = trouble(path);
+		return errno == ENOENT ? failure_in(E_INTERNAL, "put it back") : s;
+	}
 	ssize_t got = pread(fd, text, (size_t)bytes, at);
 	close(fd);
 	if (got != bytes)

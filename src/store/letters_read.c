@@ -71,8 +71,8 @@ json_t *letter_view(void *mem, const struct store *s, sqlite3_stmt *row)
 /* ",parse," for poison_message: the kinds whose category or name is asked for. */
 static const char *kinds_of(void *mem, const char *category)
 {
-	static const char *const KINDS[] = {"parse",  "envelope", "type", "data",
-					    "schema", "oversize", "step", "ticket"};
+	static const char *const KINDS[] = {"parse",	"envelope", "type",   "data",  "schema",
+					    "oversize", "step",	    "ticket", "outbox"};
 
 	if (str_empty(category))
 		return "";
@@ -83,9 +83,8 @@ static const char *kinds_of(void *mem, const char *category)
 	return kinds;
 }
 
-#define FIND(table, order) \
-	"SELECT " LETTER_COLUMNS " FROM " table \
-	" WHERE (?1 = 'all' OR (?1 = '' AND state <> 'resolved')" \
+#define FIND(table, values, order) \
+	"SELECT " values " FROM " table " WHERE (?1 = 'all' OR (?1 = '' AND state <> 'resolved')" \
 	" OR state = ?1)" \
 	" AND (?2 = '' OR instr(lower(reason), lower(?2)) > 0)" \
 	" AND (?3 = '' OR instr(?3, ',' || category || ',') > 0)" \
@@ -106,10 +105,11 @@ static enum status select_letters(void *mem, struct database *db, const struct l
 				  sqlite3_stmt **row)
 {
 	const char *kinds = kinds_of(mem, f->category);
-	const char *sql = f->archived	    ? f->oldest_first ? FIND("archived_letter", "ASC")
-							      : FIND("archived_letter", "DESC")
-				: f->oldest_first ? FIND("dead_letter", "ASC")
-					    : FIND("dead_letter", "DESC");
+	const char *sql = f->archived	    ? f->oldest_first
+						      ? FIND("archived_letter", LETTER_COLUMNS, "ASC")
+						      : FIND("archived_letter", LETTER_COLUMNS, "DESC")
+				: f->oldest_first ? FIND("dead_letter", LETTER_VALUES, "ASC")
+					    : FIND("dead_letter", LETTER_VALUES, "DESC");
 
 	return database_select(db, row, sql, "sssssssiiiii",
 			       f->archived ? "all" : or_empty(f->state), or_empty(f->reason), kinds,
@@ -237,7 +237,7 @@ static enum status kept(void *mem, struct store *s, struct database *db, int64_t
 	bool more = false;
 
 	TRY(database_select(db, &row,
-			    "SELECT " LETTER_COLUMNS
+			    "SELECT " LETTER_VALUES
 			    ", replay_history, sealed FROM dead_letter WHERE id = ?",
 			    "i", id));
 	TRY(database_row(db, row, &more));
@@ -301,7 +301,7 @@ static enum status groups(struct store *s, struct database *db, size_t limit, js
 {
 	/* the newest of each group is its example */
 	static const char SQL[] =
-		"SELECT " LETTER_COLUMNS ", count, first_ms, last_ms FROM dead_letter JOIN"
+		"SELECT " LETTER_VALUES ", count, first_ms, last_ms FROM dead_letter JOIN"
 		" (SELECT count(*) AS count, min(failed_ms) AS first_ms, max(failed_ms) AS "
 		"last_ms, max(id) AS newest"
 		"  FROM dead_letter WHERE state <> 'resolved' GROUP BY group_key) ON id = newest"
@@ -341,10 +341,11 @@ enum status store_letter_counts(struct store *s, struct letter_counts *out)
 	enum status status = database_number(
 		db, &out->open, "SELECT count(*) FROM dead_letter WHERE state <> 'resolved'", "");
 	if (status == OK)
-		status = database_number(db, &out->oldest_ms,
-					 "SELECT coalesce(min(failed_ms), 0) FROM dead_letter "
-					 "WHERE state <> 'resolved'",
-					 "");
+		status = database_number(
+			db, &out->oldest_ms,
+			"SELECT coalesce((SELECT failed_ms FROM dead_letter"
+			" WHERE state <> 'resolved' ORDER BY failed_ms LIMIT 1), 0)",
+			"");
 	reader_give(s, db);
 	return status;
 }

@@ -202,6 +202,7 @@ enum status store_letter_settle(struct store *s, int64_t id, const struct letter
 	struct settling op = {.op = {.run = settle}, .id = id, .now_ms = now_ms, .outcome = o};
 
 	TRY(writer_await(s->writer, &op.op));
+	atomic_fetch_add(&s->letter_changes, 1);
 	metric_add(M_DLQ_REPLAY, 1, o->done ? "success" : o->counts ? "failure" : "refused");
 	return OK;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/database.h"
 #include "store/store.h"
@@ -9,6 +10,11 @@
 
 /* as many as steps usually read at once: opening a connection costs more than all it is used for */
 enum { READERS_KEPT = 64 };
+
+/* How far the rounds of letters_tickets.c have come; theirs alone. */
+struct letter_watch {
+	int64_t newest, changes, scanned_ms;
+};
 
 struct store {
 	const char *path;
@@ -18,13 +24,17 @@ struct store {
 	const char *const *letter_retention_by_type;
 	int letter_replays_max;
 	pthread_mutex_t archive_lock; /* one archives at a time */
+	_Atomic int64_t letter_changes; /* grows whenever letters may have left their group */
+	struct letter_watch letter_watch;
 	int lock_fd;
+	const char *tracker_team, *tracker_url; /* of the embedded tracker; NULL = tickets go elsewhere */
 	struct intake *intake;
 	struct inspector *inspector;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
 	struct database *readers[READERS_KEPT];
 	int reader_count;
+	atomic_bool full;
 };
 
 /* The store in this directory is ours until *fd is closed. E_CONFLICT: another process has it. */
@@ -41,6 +51,14 @@ NODISCARD enum status journal_add(struct database *db, int64_t incident, int64_t
 NODISCARD enum status letter_add(struct database *db, const struct dead_letter *d, int64_t *id);
 NODISCARD enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incident, const struct ticket_op *ops,
 				     size_t count, int64_t now_ms);
+
+/* What there is to remember of an operation that was carried out. `ref` after CREATE, else NULL. */
+NODISCARD enum status ticket_delivered(struct database *db, int64_t incident, const struct ticket_op *op, int attempt,
+				       const struct ticket_ref *ref, const char *note, int64_t started_ms, int64_t now_ms);
+/* Carries out new operations with the embedded tracker. False in *done: older ones wait, or one could not be carried
+ * out; then it and those behind it wait in the lane. */
+NODISCARD enum status tracker_take(struct store *s, struct database *db, int64_t incident, const struct ticket_op *ops,
+				   size_t count, int64_t now_ms, struct commit_result *out, bool *done);
 
 /* At start, before anything is written: undoes what was cut short, and seals letters of older versions. */
 NODISCARD enum status letters_start(struct database *db, const struct seal *seal);

@@ -12,7 +12,13 @@
 #include "base/str.h"
 #include "store/target.h"
 
-enum { PARTS_MAX = 1024 * 1024, TABLES_MAX = 256, ENTRIES_HEAD = 12, FILE_NAME_MAX = 128 };
+enum {
+	PARTS_MAX = 1024 * 1024,
+	TABLES_MAX = 256,
+	ENTRIES_HEAD = 12,
+	FILE_NAME_MAX = 128,
+	STORE_UID_MAX = 64
+};
 
 static const char *const KINDS[PART_KINDS] = {"pages", "digests", "file"};
 static const char *const MAGIC[PART_KINDS] = {"ASPG", "ASDG", ""};
@@ -91,8 +97,13 @@ bool point_name_parse(void *mem, const char *name, char **series, char **id)
 
 bool point_file_fits(const char *file)
 {
-	return str_starts(file, "intake-") && str_ends(file, ".log") && strchr(file, '/') == NULL &&
-	       target_name_fits(file) && strlen(file) < FILE_NAME_MAX;
+	const char *slash = strchr(file, '/');
+
+	if (!target_name_fits(file) || strlen(file) >= FILE_NAME_MAX)
+		return false;
+	if (slash == NULL)
+		return str_starts(file, "intake-") && str_ends(file, ".log");
+	return str_starts(file, "archive/") && strchr(slash + 1, '/') == NULL;
 }
 
 /* "<series>/<point>-000001.part", of this series. */
@@ -123,6 +134,7 @@ static json_t *encode_part(const struct part *p)
 		json_object_set_new(out, "file", json_string(p->file));
 		json_object_set_new(out, "offset", json_integer(p->offset));
 		json_object_set_new(out, "length", json_integer(p->length));
+		json_object_set_new(out, "size", json_integer(p->size));
 		json_object_set_new(out, "plain_sha256", json_string(p->plain_sha256));
 	}
 	return out;
@@ -143,10 +155,11 @@ char *point_encode(void *mem, const struct point *p)
 						p->tables[n].digest));
 	json_t *all = mem_own(
 		tmp,
-		json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:s, "
+		json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:s, "
 			  "s:o, s:o}",
-			  "format", POINT_FORMAT, "id", p->id, "series", p->series, "parent",
-			  p->parent, "kind", *p->parent == '\0' ? "full" : "increment", "time_ms",
+			  "format", POINT_FORMAT, "id", p->id, "series", p->series, "store",
+			  p->store, "parent", p->parent, "kind",
+			  *p->parent == '\0' ? "full" : "increment", "time_ms",
 			  (json_int_t)p->time_ms, "time", clock_format(tmp, p->time_ms),
 			  "page_size", (json_int_t)p->page_size, "page_count",
 			  (json_int_t)p->page_count, "pages", (json_int_t)p->pages, "schema",
@@ -188,6 +201,7 @@ static enum status decode_file(void *mem, const json_t *value, struct part *p)
 	TRY(text_of(mem, value, "file", FILE_NAME_MAX, &p->file));
 	TRY(number_of(value, "offset", 0, INT64_MAX / 2, &p->offset));
 	TRY(number_of(value, "length", 0, PART_PLAIN_BYTES, &p->length));
+	TRY(number_of(value, "size", p->offset + p->length, INT64_MAX / 2, &p->size));
 	TRY(text_of(mem, value, "plain_sha256", POINT_SHA_BYTES, &p->plain_sha256));
 	if (!point_file_fits(p->file))
 		return wrong("file");
@@ -277,16 +291,18 @@ enum status point_decode(void *mem, const char *text, size_t n, struct point **o
 	SCOPE(tmp);
 	struct point *p = NEW(mem, struct point);
 	json_t *doc = NULL;
-	int64_t format;
+	int64_t format = 0;
 
 	TRY(json_parse(tmp, text, n, &doc));
 	TRY(number_of(doc, "format", 1, INT32_MAX, &format));
 	if (format != POINT_FORMAT)
-		return failure(E_INVALID, "backup: format %lld is of a newer agent-sre",
+		return failure(E_INVALID,
+			       "backup: format %lld is of a newer agent-sre: restore with that",
 			       (long long)format);
 	TRY(text_of(p, doc, "id", POINT_ID_BYTES, &p->id));
 	TRY(text_of(p, doc, "series", POINT_ID_BYTES, &p->series));
 	TRY(text_of(p, doc, "parent", POINT_ID_BYTES, &p->parent));
+	TRY(text_of(p, doc, "store", STORE_UID_MAX, &p->store));
 	TRY(check_ids(p));
 	TRY(decode_numbers(doc, p));
 	TRY(decode_lists(doc, p));

@@ -30,8 +30,9 @@ struct part {
 	char *name;    /* "<series>/<point>-000001.part"; of an older point of the series when nothing changed */
 	int64_t bytes; /* sealed */
 	char *sha256;  /* of the sealed bytes */
-	char *file;    /* PART_FILE: "intake-….log", and where in it; else "" and 0 */
-	int64_t offset, length;
+	char *file;    /* PART_FILE: see point_file_fits; else "" and 0 */
+	int64_t offset, length; /* where in it */
+	int64_t size;  /* of the whole file; what no part brings is zeros */
 	char *plain_sha256; /* PART_FILE: of the piece itself */
 };
 
@@ -43,6 +44,7 @@ struct table_digest {
 
 struct point {
 	char *id, *series, *parent; /* parent "" for a full one */
+	char *store;                /* the uid of the store that it is of; "" = one from before there were uids */
 	int64_t time_ms;            /* the moment that it holds */
 	int64_t page_size, page_count;
 	int64_t pages;              /* that it brings */
@@ -61,7 +63,8 @@ int64_t point_id_time(const char *id); /* of an id that fits */
 char *point_name(void *mem, const char *series, const char *id);
 /* Splits "<series>/<point>.point"; false for anything else. */
 bool point_name_parse(void *mem, const char *name, char **series, char **id);
-bool point_file_fits(const char *file); /* a name that a file of the store may have: intake-*.log */
+/* A file of the store beside the database: "intake-….log" or "archive/…". */
+bool point_file_fits(const char *file);
 
 /* JSON. Decoding checks everything that is used later: names, sizes, order, sums. */
 char *point_encode(void *mem, const struct point *p);

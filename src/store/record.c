@@ -15,9 +15,12 @@ enum { VERSION = 1, TAG_EVENT = 1, TAG_REFUSAL = 2, SAMPLED = 1, KEYED = 2, RESO
 #define EVENT_TEXTS(T) \
 	T(id) \
 	T(source) \
-	T(type) T(subject) T(correlation_id) T(trace_id) T(span_id) T(key) T(partition_key) \
-		T(sequence) T(fingerprint) T(name) T(labels) T(annotations) T(generator_url)
-#define REFUSAL_TEXTS(T) T(id) T(source) T(type) T(error) T(category) T(body) T(report)
+	T(type) \
+	T(subject) \
+	T(correlation_id) T(trace_id) T(span_id) T(key) T(partition_key) T(sequence) \
+		T(fingerprint) T(name) T(labels) T(annotations) T(generator_url)
+#define REFUSAL_TEXTS(T) \
+	T(id) T(source) T(type) T(error) T(category) T(body) T(partition_key) T(report)
 
 /* Writes when there is a place to write to; counts in any case. */
 struct pen {
@@ -114,8 +117,7 @@ struct page {
 	const struct event_set *set;
 	struct record_event *flat; /* of the members that are events */
 	struct sealed *sealed;	   /* of the others */
-	const char *origin;
-	int64_t received_ms;
+	const struct admission *from;
 };
 
 static void put_page(struct pen *p, const struct page *page)
@@ -123,8 +125,9 @@ static void put_page(struct pen *p, const struct page *page)
 	uint32_t count = (uint32_t)page->set->count;
 
 	put_byte(p, VERSION);
-	put_number(p, page->received_ms);
-	put_text(p, page->origin);
+	put_number(p, page->from->received_ms);
+	put_number(p, page->from->letter);
+	put_text(p, page->from->origin);
 	put(p, &count, sizeof(count));
 	for (size_t n = 0; n < page->set->count; n++) {
 		if (page->set->members[n].event != NULL) {
@@ -153,6 +156,7 @@ static enum status seal_refusal(void *mem, const struct seal *seal, const struct
 		.error = m->error,
 		.category = m->category,
 		.body = m->raw,
+		.partition_key = m->partition_key,
 		.report = m->report == NULL ? "" : json_text(mem, m->report),
 	};
 	struct pen size = {0};
@@ -181,12 +185,11 @@ static enum status prepare(void *mem, struct page *page, const struct seal *seal
 	return OK;
 }
 
-enum status record_encode(void *mem, const struct event_set *set, const char *origin,
-			  int64_t received_ms, const struct seal *seal, unsigned char **out,
-			  size_t *bytes)
+enum status record_encode(void *mem, const struct admission *a, const struct seal *seal,
+			  unsigned char **out, size_t *bytes)
 {
 	SCOPE(tmp);
-	struct page page = {.set = set, .origin = origin, .received_ms = received_ms};
+	struct page page = {.set = a->set, .from = a};
 	struct pen size = {0};
 
 	TRY(prepare(tmp, &page, seal));
@@ -265,6 +268,7 @@ enum status record_begin(const unsigned char *payload, size_t bytes, struct reco
 	if (version != VERSION)
 		return failure(E_INTERNAL, "intake log: a record of version %d", version);
 	TRY(take(out, &out->received_ms, sizeof(out->received_ms)));
+	TRY(take(out, &out->letter, sizeof(out->letter)));
 	TRY(take_text(out, &out->origin));
 	return take(out, &out->count, sizeof(out->count));
 }

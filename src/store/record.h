@@ -10,7 +10,7 @@
 
 #include "base/seal.h"
 #include "base/status.h"
-#include "domain/event.h"
+#include "store/store.h"
 
 /* One event of a record; texts point into the record and end with a NUL. */
 struct record_event {
@@ -29,19 +29,21 @@ struct record_event {
 /* One member that was refused. In the log it is sealed: it may hold anything. */
 struct record_refusal {
 	const char *id, *source, *type, *error, *category, *body;
+	const char *partition_key;
 	const char *report; /* JSON of event_member.report, "" = none */
 };
 
 struct record {
 	int64_t received_ms;
+	int64_t letter; /* the dead letter that it replays; 0 = none */
 	const char *origin;
 	uint32_t count;
 	const unsigned char *at, *end; /* the members that have not been read */
 };
 
 /* Of a decoded request; under mem. E_INVALID when it would be larger than LEDGER_RECORD_LIMIT. */
-NODISCARD enum status record_encode(void *mem, const struct event_set *set, const char *origin, int64_t received_ms,
-				    const struct seal *seal, unsigned char **out, size_t *bytes);
+NODISCARD enum status record_encode(void *mem, const struct admission *a, const struct seal *seal, unsigned char **out,
+				    size_t *bytes);
 
 /* E_INTERNAL: not a record of ours. */
 NODISCARD enum status record_begin(const unsigned char *payload, size_t bytes, struct record *out);

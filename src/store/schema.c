@@ -94,7 +94,17 @@ static const char VERSION_1[] =
 	"CREATE INDEX dead_letter_by_time ON dead_letter(failed_ms);";
 
 /* event schemas that were added at run time */
-static const char VERSION_2[] = "";
+static const char VERSION_2[] =
+	/* in the order of the ids: the newest stands last */
+	"CREATE TABLE event_schema ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, version TEXT NOT NULL,"
+	" document TEXT NOT NULL, added_by TEXT NOT NULL, added_ms INTEGER NOT NULL,"
+	" UNIQUE (type, version)) STRICT;"
+	/* what came of each version, those that are unknown as one */
+	"CREATE TABLE event_schema_usage ("
+	" type TEXT NOT NULL, version TEXT NOT NULL, received INTEGER NOT NULL, errors INTEGER NOT "
+	"NULL,"
+	" last_seen_ms INTEGER NOT NULL, PRIMARY KEY (type, version)) STRICT, WITHOUT ROWID;";
 
 /* dead letters: sealed originals, groups, replays, archive */
 static const char VERSION_3[] =
@@ -110,11 +120,27 @@ static const char VERSION_3[] =
 	"ALTER TABLE dead_letter ADD COLUMN sealed BLOB;"
 	"ALTER TABLE dead_letter ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX dead_letter_open ON dead_letter(id) WHERE state <> 'resolved';"
+	"CREATE INDEX dead_letter_waiting ON dead_letter(failed_ms) WHERE state <> 'resolved';"
+	"CREATE INDEX dead_letter_hopeless ON dead_letter(group_key) WHERE permanent = 1 AND "
+	"incident = 0"
+	" AND state <> 'resolved';"
+	"CREATE INDEX dead_letter_unsealed ON dead_letter(id) WHERE body IS NOT NULL OR group_key "
+	"= '';"
 	"CREATE INDEX dead_letter_by_group ON dead_letter(group_key, id);"
 	"CREATE INDEX dead_letter_by_event ON dead_letter(event_source, event_id);"
 	"CREATE INDEX dead_letter_by_correlation ON dead_letter(correlation_id);"
 	"CREATE INDEX dead_letter_in_work ON dead_letter(id) WHERE state = 'replaying' OR "
 	"pending_action <> '';"
+	/* one spell of failures that has a ticket; its lane in ticket_op is -id; seed: of the ids
+	 * of what is done to the ticket */
+	"CREATE TABLE failure_group ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, group_key TEXT NOT NULL, letter INTEGER NOT NULL, "
+	"seed TEXT NOT NULL,"
+	" opened_ms INTEGER NOT NULL, closed_ms INTEGER NOT NULL DEFAULT 0, told_replayed INTEGER "
+	"NOT NULL DEFAULT 0,"
+	" told_ms INTEGER NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX failure_group_open ON failure_group(group_key) WHERE closed_ms = 0;"
+	"CREATE INDEX failure_group_by_key ON failure_group(group_key, id);"
 	/* what was moved to the archive files, and where it lies there */
 	"CREATE TABLE archived_letter ("
 	" id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, event_type TEXT NOT NULL, event_source "
@@ -149,10 +175,23 @@ static const char VERSION_4[] =
 	" source TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen_ms INTEGER NOT "
 	"NULL,"
 	" PRIMARY KEY (source, key)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX lane_by_time ON lane(seen_ms);";
+	"CREATE INDEX lane_by_time ON lane(seen_ms);"
+	"CREATE INDEX dead_letter_by_lane ON dead_letter(event_source, partition_key) WHERE state "
+	"<> "
+	"'resolved';";
 
 /* partitions of peers, past and present */
-static const char VERSION_5[] = "";
+static const char VERSION_5[] =
+	"CREATE TABLE peer_partition ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, component TEXT NOT NULL, name TEXT NOT NULL, kind "
+	"TEXT NOT NULL,"
+	" error TEXT NOT NULL, detected_ms INTEGER NOT NULL, healed_ms INTEGER NOT NULL DEFAULT 0,"
+	" buffered INTEGER NOT NULL DEFAULT 0, replayed INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX peer_partition_by_name ON peer_partition(name, id);"
+	"CREATE UNIQUE INDEX peer_partition_open ON peer_partition(name) WHERE healed_ms = 0;"
+	/* what waits for a peer beyond the bound of its outbox */
+	"CREATE INDEX dead_letter_outbox ON dead_letter(incident) WHERE category = 'outbox' AND "
+	"state = 'pending';";
 
 static const char *const MIGRATIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
 

@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "store/parts.h"
 
-enum { HOUR_MS = 3600000 };
+enum { HOUR_MS = 3600000, HISTORY_MOST = 100000 /* no limit is higher */ };
 
 static enum status read_job(struct database *db, int64_t incident, struct job *out)
 {
@@ -37,8 +37,10 @@ enum status store_job(struct store *s, int64_t incident, struct job *out)
 
 struct committing {
 	struct write op;
-	const struct step_commit *c;
-	int64_t due_ms;
+	struct store *store;
+	const struct step_commit *commits;
+	size_t count;
+	struct commit_result result;
 };
 
 static enum status save_incident(struct database *db, const struct step_commit *c)
@@ -112,18 +114,32 @@ static enum status save_call(struct database *db, const struct step_commit *c)
 		"sssi", i->plan->function, i->plan->target, i->fingerprint, c->now_ms);
 }
 
-static enum status commit(struct write *op, struct writer *w, struct database *db)
+static enum status save_ticket_ops(struct committing *k, struct writer *w, struct database *db,
+				   const struct step_commit *c)
 {
-	struct committing *k = (struct committing *)op;
-	const struct step_commit *c = k->c;
+	bool done = false;
+
+	if (c->op_count == 0)
+		return OK;
+	if (k->store->tracker_team != NULL)
+		TRY(tracker_take(k->store, db, c->after->id, c->ops, c->op_count, c->now_ms,
+				 &k->result, &done));
+	k->result.tickets_done &= done;
+	if (done)
+		return OK;
+	return ticket_ops_add(db, w, c->after->id, c->ops, c->op_count, c->now_ms);
+}
+
+/* What each step adds. */
+static enum status save_additions(struct committing *k, struct writer *w, struct database *db,
+				  const struct step_commit *c)
+{
 	int64_t letter;
 
-	TRY(save_incident(db, c));
 	TRY(save_resolution(db, c));
 	TRY(save_approval(db, c));
-	TRY(save_job(db, c, &k->due_ms));
 	TRY(save_call(db, c));
-	TRY(ticket_ops_add(db, w, c->after->id, c->ops, c->op_count, c->now_ms));
+	TRY(save_ticket_ops(k, w, db, c));
 	if (c->dead != NULL)
 		TRY(letter_add(db, c->dead, &letter));
 	if (c->note == NULL)
@@ -132,12 +148,26 @@ static enum status commit(struct write *op, struct writer *w, struct database *d
 			   c->duration_ms, c->note);
 }
 
-enum status store_commit_step(struct store *s, const struct step_commit *c, int64_t *due_ms)
+static enum status commit(struct write *op, struct writer *w, struct database *db)
 {
-	struct committing k = {.op = {.run = commit}, .c = c};
+	struct committing *k = (struct committing *)op;
+	const struct step_commit *last = &k->commits[k->count - 1];
+
+	k->result = (struct commit_result){.tickets_done = true};
+	for (size_t n = 0; n < k->count; n++)
+		TRY(save_additions(k, w, db, &k->commits[n]));
+	TRY(save_incident(db, last));
+	return save_job(db, last, &k->result.due_ms);
+}
+
+enum status store_commit_steps(struct store *s, const struct step_commit *commits, size_t count,
+			       struct commit_result *out)
+{
+	struct committing k = {
+		.op = {.run = commit}, .store = s, .commits = commits, .count = count};
 
 	TRY(writer_await(s->writer, &k.op));
-	*due_ms = k.due_ms;
+	*out = k.result;
 	return OK;
 }
 
@@ -216,8 +246,11 @@ static enum status count_calls(struct database *db, const char *function, const 
 {
 	int64_t n = 0;
 
-	TRY(database_number(db, &n, "SELECT count(*) FROM call WHERE function = ? AND at_ms > ?",
-			    "si", function, since));
+	TRY(database_number(
+		db, &n,
+		"SELECT count(*) FROM (SELECT 1 FROM call WHERE function = ? AND at_ms > ? "
+		"LIMIT ?)",
+		"sii", function, since, (int64_t)HISTORY_MOST));
 	out->calls_last_hour = (int)n;
 	TRY(database_number(db, &out->last_call_ms,
 			    "SELECT coalesce(max(at_ms), 0) FROM call WHERE target = ?", "s",

@@ -78,6 +78,7 @@ static enum status start_threads(struct store *s, const struct store_options *o,
 		.limit = o->queue_limit == 0 ? QUEUE_LIMIT : o->queue_limit,
 		.limit_bytes = o->queue_limit_bytes == 0 ? QUEUE_LIMIT_BYTES : o->queue_limit_bytes,
 		.backlog_limit = o->backlog_limit == 0 ? BACKLOG_LIMIT : o->backlog_limit,
+		.order_rules = o->order_rules,
 		.seal = s->seal,
 	};
 
@@ -107,6 +108,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->readers_lock, NULL);
 	pthread_mutex_init(&s->archive_lock, NULL);
+	atomic_init(&s->letter_changes, 1); /* what changed before this start is looked at */
 	talloc_set_destructor(s, drop);
 	TRY(make_directory(o->dir));
 	TRY(directory_lock(o->dir, &s->lock_fd));
@@ -158,6 +160,16 @@ void store_catch_up(struct store *s, int64_t timeout_ms)
 struct store_intake store_intake(struct store *s)
 {
 	return intake_state(s->intake);
+}
+
+void store_set_full(struct store *s, bool full)
+{
+	atomic_store(&s->full, full);
+}
+
+bool store_is_full(struct store *s)
+{
+	return atomic_load(&s->full);
 }
 
 void store_on_due(struct store *s, store_due_fn *due, void *arg)
@@ -279,6 +291,7 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		"starts_ms FROM episode"
 		" WHERE received_ms < ? AND incident NOT IN (SELECT id FROM incident WHERE state "
 		"<> 6) LIMIT 2000)",
+		"DELETE FROM peer_partition WHERE healed_ms <> 0 AND healed_ms < ?",
 		"DELETE FROM call WHERE id IN (SELECT id FROM call WHERE at_ms < ? LIMIT 2000)",
 		"DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j JOIN incident i ON "
 		"i.id = j.incident"

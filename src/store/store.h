@@ -28,6 +28,7 @@ struct store_options {
 	int64_t letter_retention_ms;               /* 0 = 30 days */
 	const char *const *letter_retention_by_type; /* "type=7d", NULL-terminated; NULL = none */
 	int letter_replays_max;                    /* 0 = 5 */
+	const char *const *order_rules; /* of order.h; NULL = none; must stay */
 	size_t queue_limit;       /* requests, and operations, that may wait for the disk; 0 = 8192 */
 	size_t queue_limit_bytes; /* of requests that wait; 0 = 64 MiB */
 	size_t backlog_limit;     /* bytes that are accepted and not applied; 0 = 256 MiB */
@@ -42,7 +43,8 @@ NODISCARD enum status store_health(struct store *s);
 
 /* Work that is due. */
 
-/* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. */
+/* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. A group of dead
+ * letters has a ticket lane too; its "incident" is negative. */
 enum lane { LANE_FLOW, LANE_TICKET };
 
 /* Called (on the writer thread, after the fsync) when something outside a worker made a lane due:
@@ -56,7 +58,7 @@ NODISCARD enum status store_each_due(struct store *s, store_due_fn *due, void *a
 
 /* Intake. */
 
-/* What an event came to. The answer to a request knows only the last three; the others are known when the event has
+/* What an event came to. The answer to a request knows duplicate, rejected and accepted; the others are known when the event has
  * been applied (store_catch_up, store_event). */
 enum admit_outcome {
 	ADMIT_OPENED,    /* a new incident */
@@ -67,6 +69,8 @@ enum admit_outcome {
 	ADMIT_DUPLICATE, /* same source and id as an earlier event */
 	ADMIT_REJECTED,  /* the member was refused; it goes to the dead letters */
 	ADMIT_ACCEPTED,  /* on disk, and new as far as is known */
+	ADMIT_STALE,     /* a replay that came after later events of its key: changes nothing */
+	ADMIT_HELD,      /* an earlier event of its key is a dead letter, so it became one */
 };
 const char *admit_outcome_name(enum admit_outcome o); /* "opened", … */
 
@@ -81,6 +85,7 @@ struct admission {
 	const struct event_set *set;
 	const char *origin; /* "agent" or "webhook": origin.kind of dead letters */
 	int64_t received_ms;
+	int64_t letter;     /* the dead letter that this replays; 0 = none */
 	struct admit_result *results; /* set->count of them, talloc'd: what is found hangs there */
 	enum status status;           /* of the whole: OK = all of it is on disk */
 	char message[256];            /* why not */
@@ -107,6 +112,9 @@ struct store_intake {
 	int64_t epoch;              /* of this opening: fencing token */
 };
 struct store_intake store_intake(struct store *s);
+/* Nothing more can be kept for what is away: whoever sends keeps it. Said by daemon/partitions.h. */
+void store_set_full(struct store *s, bool full);
+bool store_is_full(struct store *s);
 
 /* What is known of an event: {event_id, event_source, correlation_id, received_at, outcome,
  * incident?, state?}. E_NOTFOUND. */
@@ -179,9 +187,17 @@ struct step_commit {
 	int64_t now_ms;
 };
 
-/* Blocks until durable. `*due_ms` is when the next step is due: now when a signal arrived since
- * the incident was loaded, else c->due_ms. */
-NODISCARD enum status store_commit_step(struct store *s, const struct step_commit *c, int64_t *due_ms);
+struct commit_result {
+	int64_t due_ms;      /* when the next step is due: now when a signal arrived since the incident was loaded, else
+				the last commit's due_ms */
+	bool tickets_done;   /* the embedded tracker has carried out the operations already */
+	char ticket_key[32]; /* of the ticket that it created for the alert; "" = none */
+};
+
+/* What one step left behind, or several that followed one another with nothing outside between them: `after` of all
+ * is the incident as it is now, and the last one says what comes next. One transaction. Blocks until durable. */
+NODISCARD enum status store_commit_steps(struct store *s, const struct step_commit *commits, size_t count,
+					 struct commit_result *out);
 
 struct journal_entry {
 	int64_t at_ms, duration_ms;
@@ -230,6 +246,10 @@ NODISCARD enum status store_ticket_bury(struct store *s, int64_t incident, int64
 					int64_t now_ms);
 
 /* The embedded tracker. */
+
+/* From now on operations that steps decide are carried out by the embedded tracker in the same transaction, unless
+ * older ones of the incident still wait. Before the first write; the texts must stay. */
+void store_embed_tracker(struct store *s, const char *team, const char *base_url);
 
 /* Carries out one operation; a known uuid changes nothing. `ref` is the ticket (CREATE: ignored);
  * `*out` is set after CREATE, under mem. Keys are "<team>-<number>", URLs "<base_url>/tickets/<key>". */

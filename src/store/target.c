@@ -12,12 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { DEPTH_MAX = 3, NAMES_MAX = 4 * 1024 * 1024 };
+enum { DEPTH_MAX = 3, NAMES_MAX = 4 * 1024 * 1024, ABANDONED_S = 24 * 3600 };
 
 static const char TEMPORARY[] = ".writing-";
 
@@ -102,6 +103,35 @@ enum status directory_sync(const char *path)
 	enum status s = fsync(fd) == 0 ? OK : trouble(path, "cannot be made durable");
 	close(fd);
 	return s;
+}
+
+static enum status clear(const char *path, int depth)
+{
+	SCOPE(tmp);
+	DIR *d = opendir(path);
+	enum status s = OK;
+
+	if (d == NULL)
+		return trouble(path, "cannot be listed");
+	for (struct dirent *e; s == OK && (e = readdir(d)) != NULL;) {
+		const char *inner = str_fmt(tmp, "%s/%s", path, e->d_name);
+		if (str_eq(e->d_name, ".") || str_eq(e->d_name, "..") ||
+		    str_eq(e->d_name, "lost+found"))
+			continue;
+		if (unlink(inner) == 0)
+			continue;
+		if (errno == EISDIR && depth < DEPTH_MAX)
+			s = clear(inner, depth + 1);
+		if (s == OK && rmdir(inner) != 0)
+			s = trouble(inner, "cannot be removed");
+	}
+	closedir(d);
+	return s;
+}
+
+enum status directory_clear(const char *path)
+{
+	return clear(path, 0);
 }
 
 static enum status make_directories(void *mem, const char *path)
@@ -192,8 +222,13 @@ static enum status look(struct listing *l, const char *root, const char *folder,
 	char *name = *folder == '\0' ? str_dup(tmp, entry) : str_fmt(tmp, "%s/%s", folder, entry);
 	struct stat st;
 
-	if (entry[0] == '.' || !target_name_fits(name) ||
-	    lstat(str_fmt(tmp, "%s/%s", root, name), &st) != 0)
+	const char *path = str_fmt(tmp, "%s/%s", root, name);
+	if (lstat(path, &st) != 0)
+		return OK;
+	/* what a put that was cut short has left behind */
+	if (str_starts(entry, TEMPORARY) && st.st_mtime < clock_now() / 1000 - ABANDONED_S)
+		unlink(path);
+	if (entry[0] == '.' || !target_name_fits(name))
 		return OK;
 	if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 		return walk(l, root, name, depth + 1);

@@ -36,3 +36,5 @@ void target_sort(char **names, size_t count);
 /* Shared with others that write files: opens, writes all, fsyncs. E_TRANSIENT says why not (disk full, …). */
 NODISCARD enum status file_write_durably(const char *path, const void *bytes, size_t n);
 NODISCARD enum status directory_sync(const char *path);
+/* Removes what is in a directory of ours, but not lost+found. E_TRANSIENT: not all of it. */
+NODISCARD enum status directory_clear(const char *path);

@@ -105,32 +105,44 @@ static enum status kind_of(void *mem, struct database *db, int64_t seq, const ch
 	return OK;
 }
 
-static enum status deliver(struct write *op, struct writer *w, struct database *db)
+enum status ticket_delivered(struct database *db, int64_t incident, const struct ticket_op *op,
+			     int attempt, const struct ticket_ref *ref, const char *text,
+			     int64_t started_ms, int64_t now_ms)
 {
 	SCOPE(mem);
-	const struct settling *t = (const struct settling *)op;
-	const char *kind = NULL;
-	int64_t slot = 0;
-	int64_t attempt = 0;
-	char *note = NULL;
+	const char *note = text;
 
-	(void)w;
-	TRY(kind_of(mem, db, t->seq, &kind, &slot, &attempt));
-	TRY(database_run(db, "UPDATE ticket_op SET state = 1 WHERE seq = ?", "i", t->seq));
-	if (t->ref != NULL) {
+	if (ref != NULL) {
 		TRY(database_run(db,
 				 "INSERT INTO ticket_ref (incident, slot, id, key, url, "
 				 "created_ms) VALUES (?, ?, ?, ?, ?, ?)"
 				 " ON CONFLICT DO UPDATE SET id = excluded.id, key = excluded.key, "
 				 "url = excluded.url",
-				 "iisssi", t->incident, slot, t->ref->id, t->ref->key, t->ref->url,
-				 t->now_ms));
-		note = str_fmt(mem, "%s %s", t->ref->key, t->ref->url);
+				 "iisssi", incident, (int64_t)op->slot, ref->id, ref->key, ref->url,
+				 now_ms));
+		note = str_fmt(mem, "%s %s%s%s", ref->key, ref->url, str_empty(text) ? "" : "; ",
+			       str_empty(text) ? "" : text);
 	}
-	if (!str_empty(t->text))
-		note = note == NULL ? str_dup(mem, t->text) : str_fmt(mem, "%s; %s", note, t->text);
-	return journal_add(db, t->incident, t->started_ms, "ticket", (int)attempt, kind,
-			   t->now_ms - t->started_ms, note);
+	return journal_add(db, incident, started_ms, "ticket", attempt, ticket_kind_name(op->kind),
+			   now_ms - started_ms, note);
+}
+
+static enum status deliver(struct write *op, struct writer *w, struct database *db)
+{
+	SCOPE(mem);
+	const struct settling *t = (const struct settling *)op;
+	struct ticket_op what = {0};
+	const char *kind = NULL;
+	int64_t slot = 0;
+	int64_t attempt = 0;
+
+	(void)w;
+	TRY(kind_of(mem, db, t->seq, &kind, &slot, &attempt));
+	TRY(ticket_kind_parse(kind, &what.kind));
+	what.slot = (enum ticket_slot)slot;
+	TRY(database_run(db, "UPDATE ticket_op SET state = 1 WHERE seq = ?", "i", t->seq));
+	return ticket_delivered(db, t->incident, &what, (int)attempt, t->ref, t->text,
+				t->started_ms, t->now_ms);
 }
 
 enum status store_ticket_done(struct store *s, int64_t incident, int64_t seq,
@@ -191,7 +203,7 @@ static enum status bury_letter(struct database *db, const struct settling *t, co
 		db, &row,
 		"SELECT i.event_id, i.event_source, i.alertname, i.correlation_id, i.received_ms, "
 		"o.payload"
-		" FROM incident i JOIN ticket_op o ON o.incident = i.id WHERE o.seq = ?",
+		" FROM ticket_op o LEFT JOIN incident i ON o.incident = i.id WHERE o.seq = ?",
 		"i", t->seq));
 	TRY(database_row(db, row, &more));
 	if (!more)
@@ -210,7 +222,7 @@ static enum status bury_letter(struct database *db, const struct settling *t, co
 		.origin = "agent",
 		.received_ms = column_int(row, 4),
 		.failed_ms = t->now_ms,
-		.incident = t->incident,
+		.incident = t->incident > 0 ? t->incident : 0, /* of a group: letters_tickets.c */
 		.body = column_text(mem, row, 5),
 	};
 	database_end(row);

@@ -99,11 +99,8 @@ static enum status add_entry(struct database *db, const struct applying *a)
 		body == NULL ? "" : body);
 }
 
-static enum status apply(struct write *op, struct writer *w, struct database *db)
+static enum status carry_out(struct database *db, struct applying *a)
 {
-	struct applying *a = (struct applying *)op;
-
-	(void)w;
 	if (a->what->kind == TICKET_CREATE)
 		return create(db, a);
 	if (a->ref == NULL || a->ref->id == NULL)
@@ -118,6 +115,20 @@ static enum status apply(struct write *op, struct writer *w, struct database *db
 	return add_entry(db, a);
 }
 
+static enum status apply(struct write *op, struct writer *w, struct database *db)
+{
+	(void)w;
+	return carry_out(db, (struct applying *)op);
+}
+
+static void name_ticket(void *mem, const struct applying *a, const char *base_url,
+			struct ticket_ref *out)
+{
+	out->id = str_dup(mem, a->what->uuid);
+	out->key = str_fmt(mem, "%s-%lld", a->team, (long long)a->number);
+	out->url = str_fmt(mem, "%s/tickets/%s", base_url, out->key);
+}
+
 enum status store_tracker_apply(void *mem, struct store *s, const struct ticket_op *op,
 				const struct ticket_ref *ref, const char *team,
 				const char *base_url, int64_t now_ms, struct ticket_ref *out)
@@ -126,12 +137,97 @@ enum status store_tracker_apply(void *mem, struct store *s, const struct ticket_
 		.op = {.run = apply}, .what = op, .ref = ref, .team = team, .now_ms = now_ms};
 
 	TRY(writer_await(s->writer, &a.op));
-	if (op->kind != TICKET_CREATE)
-		return OK;
-	out->id = str_dup(mem, op->uuid);
-	out->key = str_fmt(mem, "%s-%lld", team, (long long)a.number);
-	out->url = str_fmt(mem, "%s/tickets/%s", base_url, out->key);
+	if (op->kind == TICKET_CREATE)
+		name_ticket(mem, &a, base_url, out);
 	return OK;
+}
+
+void store_embed_tracker(struct store *s, const char *team, const char *base_url)
+{
+	s->tracker_team = team;
+	s->tracker_url = base_url;
+}
+
+/* Of the incident's slot; id NULL when it has no ticket. */
+static enum status find_ref(void *mem, struct database *db, int64_t incident, enum ticket_slot slot,
+			    struct ticket_ref *out)
+{
+	sqlite3_stmt *row = NULL;
+	bool more;
+
+	*out = (struct ticket_ref){0};
+	TRY(database_select(db, &row,
+			    "SELECT id, key, url FROM ticket_ref WHERE incident = ? AND slot = ?",
+			    "ii", incident, (int64_t)slot));
+	TRY(database_row(db, row, &more));
+	if (!more)
+		return OK;
+	*out = (struct ticket_ref){column_text(mem, row, 0), column_text(mem, row, 1),
+				   column_text(mem, row, 2)};
+	database_end(row);
+	return OK;
+}
+
+/* Remembered as carried out; false when it was before. */
+static enum status remember(struct database *db, int64_t incident, const struct ticket_op *op,
+			    int64_t now_ms, bool *fresh)
+{
+	SCOPE(mem);
+
+	TRY(database_run(db,
+			 "INSERT INTO ticket_op (incident, slot, kind, uuid, payload, created_ms, "
+			 "due_ms, state)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT(uuid) DO NOTHING",
+			 "iisssii", incident, (int64_t)op->slot, ticket_kind_name(op->kind),
+			 op->uuid, json_text(mem, op->payload), now_ms, now_ms));
+	*fresh = database_changes(db) > 0;
+	return OK;
+}
+
+static enum status take_one(void *mem, struct store *s, struct database *db, int64_t incident,
+			    const struct ticket_op *op, int64_t now_ms, struct commit_result *out)
+{
+	struct ticket_ref ref = {0};
+	bool fresh = false;
+
+	TRY(find_ref(mem, db, incident, op->slot, &ref));
+	struct applying a = {.what = op, .ref = &ref, .team = s->tracker_team, .now_ms = now_ms};
+	TRY(remember(db, incident, op, now_ms, &fresh));
+	if (!fresh)
+		return OK;
+	TRY(carry_out(db, &a));
+	bool created = op->kind == TICKET_CREATE;
+	if (created)
+		name_ticket(mem, &a, s->tracker_url, &ref);
+	if (created && op->slot == TICKET_ALERT)
+		str_print(out->ticket_key, sizeof(out->ticket_key), "%s", ref.key);
+	return ticket_delivered(db, incident, op, 0, created ? &ref : NULL, NULL, now_ms, now_ms);
+}
+
+enum status tracker_take(struct store *s, struct database *db, int64_t incident,
+			 const struct ticket_op *ops, size_t count, int64_t now_ms,
+			 struct commit_result *out, bool *done)
+{
+	SCOPE(mem);
+	int64_t waits = 0;
+	enum status status = OK;
+
+	*done = false;
+	TRY(database_number(
+		db, &waits,
+		"SELECT EXISTS (SELECT 1 FROM ticket_op WHERE incident = ? AND state <> 1)", "i",
+		incident));
+	if (waits != 0)
+		return OK;
+	TRY(database_run(db, "SAVEPOINT tickets", ""));
+	for (size_t n = 0; status == OK && n < count; n++)
+		status = take_one(mem, s, db, incident, &ops[n], now_ms, out);
+	*done = status == OK;
+	if (!*done && !database_in_transaction(db))
+		return status; /* the disk: all is undone already */
+	if (!*done)
+		TRY(database_run(db, "ROLLBACK TO tickets", ""));
+	return database_run(db, "RELEASE tickets", "");
 }
 
 static enum status read_entries(void *mem, struct database *db, const char *ticket, json_t *out)

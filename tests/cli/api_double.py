@@ -35,6 +35,25 @@ DETAILS = {
 TICKET = {"key": "SRE-7", "title": "QueueStuck in ledger", "state": "In Progress", "body": "The queue is stuck.",
           "entries": [{"at": "2026-01-15T10:45:01Z", "kind": "comment", "body": "Restarting the consumer."}]}
 
+PARTITIONS = [
+    {"id": 2, "component": "linear", "peer": "linear", "state": "active", "kind": "silent", "error": "Operation timed \u001b[2J",
+     "detected_at": "2026-01-15T10:45:00Z", "seconds": 75.5, "buffered": 0, "replayed": 0},
+    {"id": 1, "component": "function", "peer": "function:pod-restart.ai.svc.cluster.local", "state": "healed",
+     "kind": "refused", "error": "Failed to connect", "detected_at": "2026-01-15T10:00:00Z",
+     "healed_at": "2026-01-15T10:00:12Z", "seconds": 12.0, "buffered": 3, "replayed": 3}]
+
+
+LETTER = {"dlq_id": 7, "state": "pending", "failure_category": "validation_failure", "failure_kind": "data",
+          "event_id": "order-7", "event_type": "order.created", "event_source": "shop", "attempts": 2, "replays": 1,
+          "failed_at": "2026-01-15T10:45:00Z", "failure_reason": "data.total\u001b[2J is missing", "permanence": "permanent",
+          "stage": "intake", "group": "0123456789ab", "correlation_id": "corr-7", "drop_token": "c0ffee000000",
+          "linear_issue_id": "SRE-4", "retention_until": "2026-02-14T10:45:00Z"}
+LETTER_DETAILS = {"replay_history": [{"at": "2026-01-15T11:00:00Z", "success": False, "outcome": "still missing", "by": "kim"}],
+                  "event": {"mode": "structured", "content_type": "application/cloudevents+json", "bytes": 120,
+                            "truncated": False, "body": {"total": None}}}
+GROUP = {"group": "0123456789ab", "stage": "intake", "failure_category": "validation_failure", "pattern": "data.<...> is missing",
+         "count": 3, "share": 0.75, "first_seen": "2026-01-15T10:00:00Z", "last_seen": "2026-01-15T10:45:00Z", "example": LETTER}
+
 
 class Api(Double):
     def __init__(self, directory):
@@ -76,12 +95,30 @@ class Api(Double):
             return self.incident("INC-9", 1, "approval")
         if path == "/tickets/SRE-7":
             return Reply(200, TICKET)
+        if path == "/dlq" or path.startswith("/dlq/"):
+            return self.dead_letters(request, path)
+        if path == "/partitions":
+            return Reply(200, {"partitions": PARTITIONS})
         if path in ("/", "/webhook") and request.method == "POST":
             return self.taken(request)
         if path.startswith("/approvals/"):
             word = "approved" if request.json()["decision"] == "approve" else "rejected"
             return Reply(200, {"status": "processed", "incident": path[11:], "approval_status": word})
         return Reply(404, {"error": f"there is no {path}"})
+
+    @staticmethod
+    def dead_letters(request, path):
+        if path == "/dlq":
+            return Reply(200, {"dead_letters": [LETTER], "next_before": 7})
+        if path == "/dlq/groups":
+            return Reply(200, {"groups": [GROUP]})
+        if path == "/dlq/7":
+            return Reply(200, {**LETTER, **LETTER_DETAILS} if request.method == "GET" else {"status": "dropped", "dlq_id": 7})
+        if path == "/dlq/7/replay":
+            return Reply(200, {"dlq_id": 7, "success": True, "outcome": "opened", "incident": "INC-9", "correlation_id": "corr-7"})
+        if path == "/dlq/8/replay":
+            return Reply(200, {"dlq_id": 8, "success": False, "outcome": "still missing", "correlation_id": "corr-8"})
+        return Reply(404, {"error": "no dead letter " + path[5:]})
 
     @staticmethod
     def taken(request):

@@ -205,6 +205,107 @@ assert rows[1]["alertname"] == "Gr\u00f6\u00dfe\u001b[2JZuKlein"'
 	says "INC-7 is rejected already, by kim"
 }
 
+@test "dlq list prints a table and passes every filter on" {
+	run -0 "$AGENT_SRE" dlq list
+	says "order-7"
+	says "validation_failure"
+	says_not $'\033'
+	says "there may be more: --before 7"
+	request 'r["path"] == "/dlq"'
+	run -0 "$AGENT_SRE" dlq list --state all --reason missing --category data --type order.created --correlation-id corr-7 \
+		--group 0123456789ab --text shop --from 2026-01-15T00:00:00Z --to 2026-01-16T00:00:00Z --before 9 --limit 3 --archived
+	request 'sorted(p.split("=")[0] for p in r["path"].partition("?")[2].split("&")) == sorted(["state", "reason", "category",
+		"type", "correlation_id", "group", "text", "from", "to", "before", "limit", "archived"])'
+	answer 200 '{"dead_letters": []}'
+	run -0 "$AGENT_SRE" dlq list
+	[ "$output" = "no dead letters" ]
+	answer 200 '{"dead_letters": []}'
+	run -0 "$AGENT_SRE" dlq list --json
+	[ "$output" = "[]" ]
+}
+
+@test "dlq show prints the letter, its replays and its event" {
+	run -0 "$AGENT_SRE" dlq show 7
+	says "data.total"
+	says_not $'\033'
+	says "c0ffee000000"
+	says "SRE-4"
+	says "2, 1 of them replays"
+	says "still missing  by kim"
+	says '"total": null'
+	"$AGENT_SRE" dlq show 7 --json >out
+	python3 -c 'import json; assert json.load(open("out"))["drop_token"] == "c0ffee000000"'
+	run -1 "$AGENT_SRE" dlq show 9
+	says "no dead letter 9"
+}
+
+@test "dlq groups prints what fails most" {
+	run -0 "$AGENT_SRE" dlq groups
+	says "0123456789ab"
+	says "75 %"
+	says "data.<...> is missing"
+}
+
+@test "dlq replay of one says what became of it" {
+	run -0 "$AGENT_SRE" dlq replay 7 --by kim
+	says "7  resolved opened INC-9"
+	request 'r["method"] == "POST" and r["path"] == "/dlq/7/replay" and b == {"by": "kim"}'
+	run -1 "$AGENT_SRE" dlq replay 8
+	says "8  stays    still missing"
+	answer 409 '{"error": "it was replayed 5 times, which is as often as allowed (dlq.max_replays)"}'
+	run -1 "$AGENT_SRE" dlq replay 7
+	says "as often as allowed"
+}
+
+@test "dlq replay --all goes on until the agent is done" {
+	answer 200 '{"succeeded": 2, "failed": 0, "refused": 0, "done": true, "last": 9, "results": []}'
+	run -0 "$AGENT_SRE" dlq replay --all --group 0123456789ab --rate 20 --limit 50 --by kim
+	says "2 resolved, 0 stay, 0 refused"
+	request 'r["path"] == "/dlq/replay" and b["filter"] == {"group": "0123456789ab"} and b["count"] == 50 and b["rate"] == 20'
+	answer 200 '{"succeeded": 1, "failed": 1, "refused": 1, "done": true, "last": 9, "results": [
+		{"dlq_id": 9, "success": false, "outcome": "still missing"}]}'
+	run -1 "$AGENT_SRE" dlq replay --all
+	says "9  stays    still missing"
+	says "1 resolved, 1 stay, 1 refused"
+}
+
+@test "dlq archive takes one, or all that are chosen" {
+	answer 200 '{"archived": 1, "refused": []}'
+	run -0 "$AGENT_SRE" dlq archive 7
+	[ "$output" = "1 archived" ]
+	request 'r["path"] == "/dlq/archive" and b["ids"] == [7]'
+	answer 200 '{"archived": 0, "refused": [{"dlq_id": 7, "reason": "it is replaying"}]}'
+	run -1 "$AGENT_SRE" dlq archive --all --reason missing
+	says "dead letter 7 stays: it is replaying"
+	request 'b["filter"] == {"reason": "missing"}'
+}
+
+@test "dlq drop needs the letter's token" {
+	run -2 "$AGENT_SRE" dlq drop 7
+	says "agent-sre dlq show 7"
+	[ ! -s "$DOUBLE/requests" ]
+	run -0 "$AGENT_SRE" dlq drop 7 --confirm c0ffee000000 --by kim
+	says "dead letter 7 is dropped"
+	request 'r["method"] == "DELETE" and set(r["path"].partition("?")[2].split("&")) == {"confirm=c0ffee000000", "by=kim"}'
+	answer 403 '{"error": "the token does not confirm that dead letter 7 is meant"}'
+	run -1 "$AGENT_SRE" dlq drop 7 --confirm c0ffee000001
+	says "does not confirm"
+}
+
+@test "dlq without a known action, or with too much, is wrong usage" {
+	run -2 "$AGENT_SRE" dlq
+	run -2 "$AGENT_SRE" dlq explode
+	says "want list, show, groups, replay, archive or drop"
+	run -2 "$AGENT_SRE" dlq show
+	says "show needs ID"
+	run -2 "$AGENT_SRE" dlq list 7
+	says "list takes no ID"
+	run -2 "$AGENT_SRE" dlq replay
+	run -2 "$AGENT_SRE" dlq replay 7 --all
+	run -2 "$AGENT_SRE" dlq archive seven
+	run -2 "$AGENT_SRE" dlq replay --all --rate fast
+}
+
 @test "an id is one segment of the path, whatever it holds" {
 	run -1 "$AGENT_SRE" show '../metrics?x=1'
 	request 'r["path"].upper() == "/INCIDENTS/..%2FMETRICS%3FX%3D1"'
@@ -231,7 +332,7 @@ assert rows[1]["alertname"] == "Gr\u00f6\u00dfe\u001b[2JZuKlein"'
 @test "a server that is not there: every client command says what to do" {
 	export AGENT_SRE_SERVER=http://127.0.0.1:1
 	echo "$event" >event.json
-	for words in "incidents" "show latest" "show latest --json" "submit event.json" "approve INC-1" "reject INC-1"; do
+	for words in "dlq list" "dlq groups" "dlq show 1" "dlq replay 1" "dlq archive 1" "incidents" "show latest" "show latest --json" "submit event.json" "approve INC-1" "reject INC-1"; do
 		# shellcheck disable=SC2086
 		run -1 "$AGENT_SRE" $words
 		says "agent-sre serve"
@@ -266,4 +367,38 @@ assert rows[1]["alertname"] == "Gr\u00f6\u00dfe\u001b[2JZuKlein"'
 	run -0 "$AGENT_SRE" incidents
 	answer 200 '{}'
 	run -0 "$AGENT_SRE" approve INC-1
+}
+
+@test "partitions prints a table, active ones first as the agent sends them" {
+	run -0 "$AGENT_SRE" partitions
+	[ "${#lines[@]}" -eq 3 ]
+	[[ "${lines[0]}" == "PEER "*"STATE "*"KIND "*"LASTED "*"REPLAYED "* ]]
+	[[ "${lines[1]}" == "linear "*"active "*"silent "*"1 m"* ]]
+	[[ "${lines[2]}" == "function:pod-restart.ai.svc.cluster.local "*"healed "*"refused "*"12"* ]]
+	says_not $'\033'
+	request 'r["path"] == "/partitions?limit=50"'
+	run -0 "$AGENT_SRE" partitions --limit 2
+	request 'r["path"] == "/partitions?limit=2"'
+}
+
+@test "partitions --json prints what the agent said, and no partition is good news" {
+	"$AGENT_SRE" partitions --json >out
+	python3 -c 'import json
+rows = json.load(open("out"))
+assert [(r["peer"], r["seconds"]) for r in rows][0] == ("linear", 75.5), rows'
+	answer 200 '{"partitions": []}'
+	run -0 "$AGENT_SRE" partitions
+	says "no peer was ever away"
+}
+
+@test "partitions survives answers that are none" {
+	for body in '{}' '{"partitions": 7}'; do
+		answer 200 "$body"
+		run -1 "$AGENT_SRE" partitions
+		says "not a list of partitions"
+	done
+	answer 200 '{"partitions": [{}, null, {"seconds": -1e300, "peer": 7}]}'
+	run -0 "$AGENT_SRE" partitions
+	answer 401 '{"error": "a valid bearer token is needed"}'
+	run -1 "$AGENT_SRE" partitions
 }

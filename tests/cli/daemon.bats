@@ -105,3 +105,31 @@ eventually() {
 	run -0 "$AGENT_SRE" incidents --state closed
 	says "INC-1"
 }
+
+@test "a refused event is a dead letter: found, replayed, archived, dropped" {
+	echo '{"specversion": "1.0", "type": "io.homelab.prometheus.alert.fired", "source": "test", "id": "dead-1", "data": {}}' >event.json
+	run -1 "$AGENT_SRE" submit event.json
+	run -0 "$AGENT_SRE" dlq list --text dead-1
+	says "dead-1"
+	id=$("$AGENT_SRE" dlq list --text dead-1 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["dlq_id"])')
+	run -1 "$AGENT_SRE" dlq replay "$id"
+	says "stays"
+	run -0 "$AGENT_SRE" dlq show "$id"
+	says "2, 1 of them replays"
+	run -0 "$AGENT_SRE" dlq groups
+	says "intake"
+	run -1 "$AGENT_SRE" dlq drop "$id" --confirm 000000000000
+	says "does not confirm"
+	run -0 "$AGENT_SRE" dlq archive "$id"
+	run -0 "$AGENT_SRE" dlq list --archived
+	says "dead-1"
+	run -0 "$AGENT_SRE" dlq archive --all
+	run -0 "$AGENT_SRE" dlq list
+	says "no dead letters"
+	sed -i 's/dead-1/dead-2/' event.json
+	run -1 "$AGENT_SRE" submit event.json
+	id=$("$AGENT_SRE" dlq list --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["dlq_id"])')
+	token=$("$AGENT_SRE" dlq show "$id" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["drop_token"])')
+	run -0 "$AGENT_SRE" dlq drop "$id" --confirm "$token"
+	run -1 "$AGENT_SRE" dlq show "$id"
+}

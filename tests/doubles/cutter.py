@@ -10,12 +10,14 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 
 MOMENTS = ("before", "after", "middle", "late")
 
 
-def read_message(stream):
-    """One HTTP message with Content-Length: (head, body), or None at the end of the stream."""
+def read_message(stream, of_head=False):
+    """One HTTP message with Content-Length: (head, body), or None at the end of the stream. An answer to HEAD has no
+    body."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = stream.readline(65536)
@@ -26,7 +28,9 @@ def read_message(stream):
     for line in head.split(b"\r\n"):
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
-    body = stream.read(length)
+    body = b"" if of_head else stream.read(length)
+    if of_head:
+        return head, body
     return (head, body) if len(body) == length else None
 
 
@@ -59,13 +63,13 @@ class Cutter:
     def forward(self, message):
         with socket.create_connection(("127.0.0.1", self.peer), 10) as s, s.makefile("rb") as stream:
             s.sendall(message[0] + message[1])
-            return read_message(stream)
+            return read_message(stream, message[0].startswith(b"HEAD "))
 
     def serve(self, handler, message):
         """False when the connection is over."""
         moment = None
         with self.lock:
-            if self.chosen(message[1]):
+            if not message[0].startswith(b"HEAD ") and self.chosen(message[1]):  # HEAD only looks whether we are there
                 moment = self.cuts.pop(0) if self.cuts else None
                 if moment:
                     self.happened.append(moment)
@@ -85,11 +89,18 @@ class Cutter:
             handler.connection.shutdown(socket.SHUT_RD)
             return False
         handler.connection.sendall(reply[0] + reply[1])
-        return True
+        return b"connection: close" not in reply[0].lower()
 
     def deliver_late(self, message):
         self.passed.wait(1)
-        self.late = self.forward(message)
+        end = time.monotonic() + 10
+        while not hasattr(self, "late"):
+            try:
+                self.late = self.forward(message)
+            except OSError:  # the peer is just starting again
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def close(self):
         self.server.shutdown()

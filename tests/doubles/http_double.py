@@ -55,7 +55,7 @@ class Double:
             def handle_any(self):
                 double._serve(self)
 
-            do_GET = do_POST = do_PUT = handle_any
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

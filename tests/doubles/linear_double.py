@@ -80,6 +80,8 @@ class LinearDouble(Double):
         return {"success": True, "lastSyncId": 1.0, "attachment": self.attachments[key]}
 
     def label_create(self, info, input):
+        if input["name"] in (l["name"] for l in self.labels):
+            raise graphql.GraphQLError("duplicate label name", extensions={"code": "INPUT_ERROR", "type": "invalid input"})
         label = {"id": f"label-{input['name']}", "name": input["name"], "team": self.team}
         self.labels.append(label)
         return {"success": True, "lastSyncId": 1.0, "issueLabel": label}

@@ -23,13 +23,17 @@ EPMD = shutil.which("epmd") or "/usr/bin/epmd"
 
 
 def free_ports(count):
-    """Chosen together, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Below those that the system gives to clients: while the server is down, nobody must come to have its port."""
+    ports = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 
@@ -93,7 +97,10 @@ class Rabbit:
     def stop(self):
         """As a power cut."""
         if self.server is not None:
-            os.killpg(self.server.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.server.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended by itself
             self.server.wait()
             self.server = None
 
@@ -297,6 +304,22 @@ class Ingest(BrokerCase):
         self.publish(exchange=self.dlx, headers=self.ce(1))
         self.ingested(agent, 1)
         self.assertTrue(any("broker_queue_refused" in line for line in agent.lines))
+
+    def test_wrong_password_virtual_host_and_queue_are_named(self):
+        port = rabbit.port
+        for url, queue, words in (
+                (f"amqp://guest:wr0ngpassword@127.0.0.1:{port}/", self.dlq, ("login", "403", "ACCESS_REFUSED")),
+                (f"amqp://guest:guest@127.0.0.1:{port}/elsewhere", self.dlq, ("login", "530", "elsewhere")),
+                (f"amqp://guest:guest@127.0.0.1:{port}/", self.name + ".absent", ("404", self.name + ".absent"))):
+            with self.subTest(url):
+                agent = self.agent(broker={"url": url, "dead_letter_queues": [queue]})
+                said = eventually(lambda: [line for line in agent.lines if "broker_lost" in line or "queue_refused" in line],
+                                  "the log says why")[0]
+                for word in words:
+                    self.assertIn(word, said)
+                self.assertEqual(agent.get("/ready")[0], 200)
+                agent.stop()
+                self.assertNotIn("wr0ngpassword", "".join(agent.lines) + agent.stderr())
 
     def test_store_that_takes_little_slows_reading_and_loses_nothing(self):
         for n in range(400):
@@ -503,7 +526,9 @@ class Replay(BrokerCase):
         self.assertEqual(self.letter(agent, dlq_id)["state"], "pending")
         rabbit.start()
         consumer, channel, got = self.consume()
-        eventually(lambda: self.replay(agent, dlq_id)[1].get("success"), "the replay succeeds")
+        time.sleep(6)
+        code, reply = self.replay(agent, dlq_id)
+        self.assertTrue(reply["success"], reply)
         self.assertEqual(self.received(consumer, got)[2], b'{"n": 1}')
 
 

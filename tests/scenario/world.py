@@ -1,4 +1,5 @@
 """A broken service, the doubles around it, and the agent: what every scenario starts from."""
+import http.client
 import json
 import os
 import sys
@@ -72,10 +73,43 @@ class World:
             return (code, reply) if code < 500 else None
         return eventually(accepted, "the event is acknowledged")
 
+    def bury(self, body):
+        """The event arrives without a Content-Type: it is refused, kept, and good when it is replayed."""
+        def refused():
+            self.revive()
+            call = http.client.HTTPConnection(self.agent.url.split("//")[1], timeout=10)
+            try:
+                call.request("POST", "/", json.dumps(body))
+                return call.getresponse().status == 400
+            except http.client.HTTPException as e:
+                raise OSError(e) from e
+            finally:
+                call.close()
+        return eventually(refused, "the refusal is on disk")
+
+    def replay_all(self, url=None):
+        """As an operator does: again until no letter is left. `url`: another way to the agent."""
+        def replayed():
+            self.revive()
+            for letter in self.agent.get("/dlq")[1]["dead_letters"]:
+                request(f"{url or self.agent.url}/dlq/{letter['dlq_id']}/replay", "POST", {"by": "tester"})
+            return self.agent.get("/dlq")[1]["dead_letters"] == []
+        return eventually(replayed, "every letter is replayed")
+
     def revive(self):
         """Starts the agent again when it has been killed (a crash scenario)."""
         while not self.agent.alive():
             self.agent.start()
+
+    def follow(self, cutter):
+        """The cutter stands before the agent, which listens elsewhere in each life."""
+        revive = self.revive
+
+        def revived():
+            revive()
+            cutter.peer = int(self.agent.url.rsplit(":", 1)[1])
+        self.revive = revived
+        self.revive()
 
     def tick(self, seconds=1.0):
         self.agent.clock.advance(seconds)

@@ -16,7 +16,7 @@ for check in layers sizes banned; do
 	say $? "$check"
 done
 
-mapfile -t sources < <(find src fuzz tests -name '*.c' | sort)
+mapfile -t sources < <(find src fuzz tests bench -name '*.c' | sort)
 clang-format --dry-run --Werror "${sources[@]}" 2>/dev/null
 say $? "clang-format ('clang-format -i src/*/*.c' mends it)"
 

@@ -1,10 +1,13 @@
 """Judges a torture run from outside: what the senders were told, what the peers recorded, what the agent answers."""
 import collections
 import concurrent.futures
+import glob
 import http.client
 import json
+import os
 import sqlite3
 import threading
+import time
 import urllib.parse
 
 STAGES = {"Fired Again": 0, "Remediation Selected": 1, "Remediation Executed": 2, "Remediation Result Unknown": 2,
@@ -34,16 +37,19 @@ class Questions:
         self.port, self.local = port, threading.local()
 
     def get(self, path):
-        for _ in range(3):
+        """None: there is no such thing. Whatever else is no answer is asked again, and never taken for one."""
+        for n in range(30):
             try:
                 if not hasattr(self.local, "connection"):
                     self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
                 self.local.connection.request("GET", path)
                 reply = self.local.connection.getresponse()
                 text = reply.read()
-                return json.loads(text) if reply.status == 200 else None
+                if reply.status in (200, 404):
+                    return json.loads(text) if reply.status == 200 else None
             except (OSError, http.client.HTTPException):
                 self.local.connection.close()
+            time.sleep(0.02 * n)
         raise AssertionError(f"the agent does not answer {path}")
 
     def all(self, paths):
@@ -91,6 +97,10 @@ def judge_effects(v, function, load, by_mark):
             v.find("effects doubled", f"{mark}: {keys} for {[i['id'] for i in incidents]}")
         if not keys and any(e.ends_by_remedy and e.acknowledged["fired"] for e in load.by_mark[mark]):
             v.find("effects lost", f"{mark} was never remedied")
+        by_key = {one["action"].get("idempotency_key"): int(one["id"].split("-")[1]) for one in incidents if "action" in one}
+        order = [by_key[k] for k in keys if k in by_key]
+        if order != sorted(order):
+            v.find("out of order", f"{mark}: effects for the incidents {order}")
         for one in incidents:
             action = one.get("action", {})
             if action.get("result") == "success" and function.done[action["idempotency_key"]] != 1:
@@ -157,6 +167,12 @@ def embedded_tickets(ask):
 def judge_letters(v, ask):
     for letter in ask.get("/dlq?limit=1000")["dead_letters"]:
         v.find("buried", json.dumps(letter)[:300])
+
+
+def judge_log(v, directory):
+    """The end of the log may be torn, and that is nothing to keep; damage would be of what was accepted."""
+    for path in glob.glob(os.path.join(directory, "*.damaged")):
+        v.find("log damaged", os.path.basename(path))
 
 
 def judge_database(v, path):

@@ -12,6 +12,7 @@ from peers import RULE
 
 BASE = {"severity": "warning", "service": "shop", "namespace": "store", "job": "shop", "instance": "10.0.0.7:8080"}
 TYPES = {"fired": "io.homelab.prometheus.alert.fired", "resolved": "io.homelab.prometheus.alert.resolved"}
+MOST_WAITING = 3000  # requests that are not acknowledged
 SOURCE, RECEIVER = "prometheus-events", "torture"
 
 
@@ -98,11 +99,13 @@ class Load:
             self.wake.notify()
 
     def plan(self):
-        """Arrivals do not wait for the agent: the plan knows nothing of it."""
+        """Arrivals do not wait for the agent, unless far too much waits for it already."""
         at = time.monotonic()
         while not self.ended.is_set():
             at += self.random.expovariate(self.rate)
             self.ended.wait(max(0.0, at - time.monotonic()))
+            if self.waiting > MOST_WAITING:
+                continue
             if self.random.random() < 0.2:
                 self.group(at)
             else:

@@ -20,10 +20,11 @@ class TortureTest(unittest.TestCase):
         self.assertEqual(code, 0)
         for row in ("events lost", "incidents doubled", "effects lost", "effects doubled", "tickets doubled", "comments doubled"):
             self.assertEqual(rows[row], "0", row)
+        return rows
 
-    def spoiled(self, how, *rows):
+    def spoiled(self, how, *rows, more=()):
         """Many short lives, so that chance spares no run."""
-        code, seen = self.torture("--kills", 30, "--rate", 15, "--patience", 15, "--show", 1, "--break", how)
+        code, seen = self.torture("--kills", 30, "--rate", 15, "--patience", 15, "--show", 1, "--break", how, *more)
         self.assertEqual(code, 1)
         for row in rows:
             self.assertGreater(int(seen[row]), 0, row)
@@ -33,6 +34,17 @@ class TortureTest(unittest.TestCase):
 
     def test_20_kills_lose_and_double_nothing_with_the_embedded_tracker(self):
         self.clean("--kills", 20, "--rate", 10, "--mode", "embedded")
+
+    def test_40_power_cuts_lose_and_double_nothing(self):
+        rows = self.clean("--power", "--kills", 40, "--rate", 10, "--mode", "embedded")
+        self.assertEqual(rows["changes unseen"], "0")
+        self.assertGreater(int(rows["changes not synced at a cut"]), 40)
+
+    def test_the_judge_sees_an_intake_log_that_is_not_synced(self):
+        self.spoiled("lie:intake-", "events lost", more=["--power"])
+
+    def test_the_judge_sees_a_database_that_is_not_synced(self):
+        self.spoiled("lie:wal", "events lost", more=["--power"])
 
     def test_the_judge_sees_an_early_acknowledgement(self):
         self.spoiled("ack-early", "events lost")

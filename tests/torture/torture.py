@@ -1,16 +1,23 @@
 """Kills the agent with SIGKILL at random moments under load, and counts what was lost or done twice.
 
-  tests/torture/torture.py --agent build/agent-sre --kills 1000 [--mode embedded|linear] [--minutes M] [--seed S]
+  tests/torture/torture.py --agent build/agent-sre --kills 1000 [--power] [--mode embedded|linear] [--minutes M] [--seed S]
+
+With --power it is not only the process that dies: of everything that it had written, only what was synced is sure to be
+there when it starts again (power.py).
+
+Ctrl-C ends the kills; what was sent until then is still finished and judged.
 
 The plan (load and kills) follows from the seed. Exit code 0 only when nothing was lost, nothing was doubled, all of it
 came in order and every incident is closed. `--break` spoils the run on purpose: the judge must see it.
 """
 import argparse
+import collections
 import glob
 import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +31,7 @@ import judge  # noqa: E402
 from linear_double import KEY  # noqa: E402
 from load import BASE, Load  # noqa: E402
 from peers import RULE, Function, Linear, Prometheus  # noqa: E402
+from power import Directory  # noqa: E402
 
 CATALOGUE = {"functions": [{
     "name": "restart", "description": "Restart a pod.", "risk": "low", "effect": "reversible", "idempotent": True,
@@ -47,10 +55,10 @@ def free_port(chance):
 class Process:
     """One life of the agent."""
 
-    def __init__(self, command, errors):
+    def __init__(self, command, errors, env=None):
         self.ready = threading.Event()
         self.began = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env and {**os.environ, **env})
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -69,12 +77,57 @@ class Process:
         return self.process.wait()
 
 
+class Power:
+    """Lives that end in a power cut: at a moment, or at any one of the agent's writes and syncs."""
+
+    def __init__(self, options, data, verdict):
+        self.library, self.data, self.verdict = options.unsynced, data, verdict
+        self.lie = options.broken.removeprefix("lie:") if options.broken and options.broken.startswith("lie:") else None
+        self.log = data + ".records"
+        self.chance = random.Random(f"power {options.seed}")
+        self.survived, self.records, self.lost, self.open_ended = collections.Counter(), 0, 0, 0
+        os.mkdir(data, 0o700)
+        self.on = None
+
+    def env(self):
+        """For the next life. Every third of them is short: the start and what it repairs."""
+        if self.on:
+            self.on.next_life()
+        else:
+            self.on = Directory(self.data)
+        if os.path.exists(self.log):
+            os.unlink(self.log)
+        cut = self.chance.randint(1, 60) if self.chance.random() < 0.33 else int(60 * 50 ** self.chance.random())
+        env = {"LD_PRELOAD": self.library, "UNSYNCED_DIR": self.data, "UNSYNCED_LOG": self.log, "UNSYNCED_SLOW_US": "4000",
+               "UNSYNCED_CUT_AFTER": str(cut)}
+        return env | ({"UNSYNCED_LIE": self.lie} if self.lie is not None else {})
+
+    def cut(self, exact):
+        """`exact`: the process ended with a record, so that no change can have been made and not been written down. Then the
+        power may also hold out until a later life has read what this one did not sync."""
+        if os.path.exists(self.log):
+            self.on.replay(self.log)
+        if exact:
+            for difference in self.on.differences():
+                self.verdict.find("changes unseen", difference)
+        self.records += self.on.records - self.on.before
+        unsynced = self.on.unsynced()
+        if exact and self.chance.random() < 0.25:
+            self.survived["killed only"] += 1
+            return
+        self.survived[self.on.cut(self.chance) if unsynced else "all was synced"] += 1
+        self.lost += unsynced
+        self.on = None
+
+
 class Torture:
     def __init__(self, options):
         self.o = options
         self.chance = random.Random(f"kills {options.seed}")
         self.verdict = judge.Verdict()
         self.ready_s, self.killed_early = [], 0
+        self.enough = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: self.enough.set())
         self.dir = tempfile.mkdtemp(prefix="agent-sre-torture-")
         self.data = os.path.join(self.dir, "data")
         forgets = options.broken == "no-key"
@@ -84,13 +137,14 @@ class Torture:
         self.port = free_port(random.Random())
         self.load = Load(self.port, options.seed, options.rate, options.senders, self.prometheus, options.broken)
         self.function.on_effect = self.load.remedied
+        self.power = Power(options, self.data, self.verdict) if options.power else None
         self.configure()
         self.errors = open(os.path.join(self.dir, "stderr"), "w+")
         self.command = [options.agent, "serve", "--config", os.path.join(self.dir, "agent-sre.yaml"), "--data", self.data,
                         "--listen", f"127.0.0.1:{self.port}"]
 
     def configure(self):
-        settings = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"}, "log": {"level": "info"}, "workers": 32,
+        settings = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"}, "log": {"level": "info"}, "workers": 32, "api": {"rate": 1000000},
                     "functions": {"gateway": f"127.0.0.1:{self.function.port}"}, "policy": {"flaps_per_hour": 1000},
                     "verify": {"first": "100ms", "budget": "60s", "resolve_poll": "3s"},
                     "catalogue": os.path.join(self.dir, "catalogue.yaml")}
@@ -103,10 +157,27 @@ class Torture:
     def await_ready(self, process):
         while not process.ready.wait(0.05):
             if process.dead() or time.monotonic() > process.began + 60:
-                self.errors.flush()
-                with open(self.errors.name) as f:
-                    raise SystemExit(f"the agent did not become ready ({process.process.poll()}): {f.read()[-3000:]}")
+                raise SystemExit(f"the agent did not become ready ({process.process.poll()}): {self.last_words()}")
         self.ready_s.append(process.took)
+
+    def one_cut(self):
+        process = Process(self.command, self.errors, self.power.env())
+        end = time.monotonic() + 2
+        while not process.dead() and time.monotonic() < end:
+            time.sleep(0.002)
+        exact = process.dead()
+        if exact and process.process.poll() != -signal.SIGKILL:
+            self.verdict.find("crashes", f"ended by itself with {process.process.poll()}: {self.last_words()}")
+        process.kill()
+        if process.ready.is_set():
+            self.ready_s.append(process.took)
+        else:
+            self.killed_early += 1
+        self.power.cut(exact)
+
+    def last_words(self):
+        with open(self.errors.name) as f:
+            return f.read()[-3000:]
 
     def one_kill(self):
         process = Process(self.command, self.errors)
@@ -124,9 +195,9 @@ class Torture:
     def kill_all(self):
         end = time.monotonic() + self.o.minutes * 60 if self.o.minutes else None
         for n in range(self.o.kills):
-            if end and time.monotonic() > end:
+            if self.enough.is_set() or (end and time.monotonic() > end):
                 return n
-            self.one_kill()
+            self.one_cut() if self.power else self.one_kill()
             if self.o.verbose and n % 50 == 49:
                 print(f"{n + 1} kills, {self.load.acknowledged} of {self.load.requests} requests acknowledged", flush=True)
         return self.o.kills
@@ -177,6 +248,7 @@ class Torture:
         process.process.terminate()
         if process.process.wait(60) != 0:
             self.verdict.find("crashes", f"SIGTERM ended with {process.process.poll()}")
+        judge.judge_log(self.verdict, self.data)
         for path in glob.glob(os.path.join(self.data, "*.db")):
             judge.judge_database(self.verdict, path)
         self.seconds = time.monotonic() - began
@@ -186,7 +258,7 @@ class Torture:
         took = sorted(self.ready_s)
         at = lambda share: f"{took[min(len(took) - 1, int(share * len(took)))] * 1000:.0f} ms"  # noqa: E731
         rows = [("seed", self.o.seed), ("tickets at", self.o.mode), ("spoiled on purpose", self.o.broken or "no"),
-                ("kill -9", f"{self.kills} ({self.killed_early} before the agent was ready)"), ("seconds", f"{self.seconds:.0f}"),
+                ("power cut" if self.power else "kill -9", f"{self.kills} ({self.killed_early} before the agent was ready)"), ("seconds", f"{self.seconds:.0f}"),
                 ("requests acknowledged / sent / attempts", f"{load.acknowledged} / {load.requests} / {load.attempts}"),
                 ("distinct events acknowledged", self.events), ("episodes / incidents", f"{len(load.episodes)} / {self.incidents}"),
                 ("events lost", v.count("events lost")), ("incidents doubled", v.count("incidents doubled")),
@@ -196,8 +268,14 @@ class Torture:
             rows.append(("tickets / attempts, comments / attempts", f"{len(self.linear.issues)} / {self.linear.tried['issue']}, "
                          f"{len(self.linear.comments)} / {self.linear.tried['comment']}"))
         rows += [(kind, v.count(kind)) for kind in ("tickets lost", "tickets doubled", "comments lost", "comments doubled", "out of order",
-                                                    "not finished", "buried", "refused", "crashes", "database damaged")]
-        rows.append(("restart to ready, p50 / p99", f"{at(0.5)} / {at(0.99)}"))
+                                                    "not finished", "buried", "refused", "crashes", "log damaged",
+                                                    "database damaged")]
+        if self.power:
+            rows += [("changes unseen", v.count("changes unseen")),
+                     ("changes of files", self.power.records), ("changes not synced at a cut", self.power.lost),
+                     ("of these survived, cuts", ", ".join(f"{how}: {n}" for how, n in sorted(self.power.survived.items())))]
+        if took:
+            rows.append(("restart to ready, p50 / p99", f"{at(0.5)} / {at(0.99)}"))
         for name, value in rows:
             print(f"{name:42}{value}")
         for kind, texts in v.findings.items():
@@ -225,11 +303,17 @@ def main():
     p.add_argument("--rate", type=float, default=6, help="new alerts per second; each makes several requests")
     p.add_argument("--senders", type=int, default=12)
     p.add_argument("--patience", type=float, default=120, help="seconds for the rest of the work after the last kill")
-    p.add_argument("--break", dest="broken", choices=("dedupe", "ack-early", "no-key"))
+    p.add_argument("--power", action="store_true", help="what was not synced is lost too")
+    p.add_argument("--unsynced", default=os.environ.get("UNSYNCED"), help="the library that watches the files, built by Meson")
+    p.add_argument("--break", dest="broken", metavar="HOW",
+                   help="dedupe, ack-early, no-key; with --power also lie:NAME: syncs of files with that in their name do nothing")
     p.add_argument("--show", type=int, default=5, help="findings to print of each kind")
     p.add_argument("--keep", action="store_true", help="keep the data directory")
     p.add_argument("--verbose", action="store_true")
-    torture = Torture(p.parse_args())
+    options = p.parse_args()
+    if options.power and not options.unsynced:
+        options.unsynced = os.path.join(os.path.dirname(os.path.abspath(options.agent)), "tests/torture/libunsynced.so")
+    torture = Torture(options)
     try:
         torture.run()
         torture.report()

@@ -328,6 +328,18 @@ static void every_line_is_text_exposition(void **state)
 	regfree(&line);
 }
 
+static void sums_are_of_all_series_or_of_those_with_a_value(void **state)
+{
+	(void)state;
+	double all = metric_sum(M_APPROVALS, NULL);
+	metric_add(M_APPROVALS, 2, "approved");
+	metric_add(M_APPROVALS, 3, "rejected");
+	assert_true(metric_sum(M_APPROVALS, NULL) == all + 5);
+	assert_true(metric_sum(M_APPROVALS, "rejected") == 3);
+	assert_true(metric_sum(M_APPROVALS, "reject") == 0);
+	assert_true(metric_sum(M_APPROVALS, "") == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +354,7 @@ int main(void)
 		cmocka_unit_test(long_label_values_are_cut),
 		cmocka_unit_test(a_family_keeps_a_bounded_number_of_series),
 		cmocka_unit_test(the_value_other_may_come_first),
+		cmocka_unit_test(sums_are_of_all_series_or_of_those_with_a_value),
 		cmocka_unit_test(every_line_is_text_exposition),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

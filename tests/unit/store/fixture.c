@@ -118,7 +118,7 @@ static void find_out(struct fixture *f, const char *id, struct fixture_result *r
 	store_catch_up(f->store, 10000);
 	if (store_event(mem, f->store, "test", id, &known) != OK)
 		fail_msg("%s", status_message());
-	for (int n = 0; r->outcome != ADMIT_DUPLICATE && n < ADMIT_ACCEPTED; n++)
+	for (int n = 0; r->outcome != ADMIT_DUPLICATE && n <= ADMIT_HELD; n++)
 		if (str_eq(json_str(known, "outcome"), admit_outcome_name((enum admit_outcome)n)))
 			r->outcome = (enum admit_outcome)n;
 	if (json_str(known, "incident") != NULL)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -451,6 +452,32 @@ static void an_archive_that_cannot_be_written_keeps_the_letter(void **state)
 	assert_int_equal(n, 0);
 }
 
+static void a_line_that_a_crash_cut_off_spoils_no_other(void **state)
+{
+	struct fixture *f = *state;
+	char *text = NULL;
+	size_t n = 0;
+	json_t *line = NULL;
+
+	bury_plain(f, "a");
+	bury_plain(f, "b");
+	assert_int_equal(store_letter_archive(f->store, 1, clock_now()), OK);
+	const char *path =
+		str_fmt(f->mem, "%s/archive/%.7s.jsonl", f->dir, clock_format(f->mem, clock_now()));
+	FILE *file = fopen(path, "a");
+	assert_non_null(file);
+	fputs("{\"v\": 1, \"dlq_id\": 2, \"ent", file);
+	fclose(file);
+	assert_int_equal(store_letter_archive(f->store, 2, clock_now()), OK);
+	assert_string_equal(json_str(shown(f, 1), "event_id"), "a");
+	assert_string_equal(json_str(shown(f, 2), "event_id"), "b");
+	assert_int_equal(file_read(f->mem, path, 1 << 20, &text, &n), OK);
+	text[n - 1] = '\0';
+	const char *last = strrchr(text, '\n') + 1;
+	assert_int_equal(json_parse(f->mem, last, strlen(last), &line), OK);
+	assert_int_equal(json_int(line, "dlq_id", 0), 2);
+}
+
 static void a_drop_needs_the_token_of_that_letter(void **state)
 {
 	struct fixture *f = *state;
@@ -533,6 +560,7 @@ int main(void)
 		CASE(archived_letters_can_still_be_found_and_shown),
 		CASE(old_letters_are_archived_by_type_but_never_with_an_action_pending),
 		CASE(an_archive_that_cannot_be_written_keeps_the_letter),
+		CASE(a_line_that_a_crash_cut_off_spoils_no_other),
 		CASE(a_drop_needs_the_token_of_that_letter),
 		CASE(letters_of_older_versions_are_sealed_at_start),
 		CASE(without_the_key_there_are_still_the_facts),

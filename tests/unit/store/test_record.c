@@ -25,6 +25,14 @@ struct box {
 	size_t n;
 };
 
+static enum status encode(struct box *b, const char *origin, int64_t received_ms)
+{
+	const struct admission a = {
+		.set = &b->set, .origin = origin, .received_ms = received_ms, .letter = 7};
+
+	return record_encode(b->mem, &a, b->seal, &b->bytes, &b->n);
+}
+
 static int setup(void **state)
 {
 	void *mem = mem_check(talloc_new(NULL));
@@ -42,7 +50,7 @@ static int setup(void **state)
 					      .raw = "{\"secret\": \"hunter2\"}"};
 	b->members[2].event = fixture_event(mem, "id-3", "B", 20, 25);
 	b->set = (struct event_set){.mode = EVENT_BATCH, .members = b->members, .count = 3};
-	assert_int_equal(record_encode(mem, &b->set, "agent", 1234, b->seal, &b->bytes, &b->n), OK);
+	assert_int_equal(encode(b, "agent", 1234), OK);
 	*state = b;
 	return 0;
 }
@@ -109,8 +117,7 @@ static void a_webhook_has_no_keys(void **state)
 	bool refused;
 
 	b->set.mode = EVENT_WEBHOOK;
-	assert_int_equal(record_encode(b->mem, &b->set, "webhook", 1, b->seal, &b->bytes, &b->n),
-			 OK);
+	assert_int_equal(encode(b, "webhook", 1), OK);
 	assert_int_equal(record_begin(b->bytes, b->n, &r), OK);
 	assert_int_equal(record_next(b->mem, &r, b->seal, &e, &f, &refused), OK);
 	assert_false(e.keyed);
@@ -190,12 +197,10 @@ static void too_much_together_is_refused_before_anything_is_written(void **state
 
 	memset(huge, 'x', 65 * 1024 * 1024 - 1);
 	b->members[1].raw = huge;
-	assert_int_equal(record_encode(b->mem, &b->set, "agent", 1, b->seal, &b->bytes, &b->n),
-			 E_INVALID);
+	assert_int_equal(encode(b, "agent", 1), E_INVALID);
 	b->members[1].raw = "";
 	b->members[0].event->subject = huge;
-	assert_int_equal(record_encode(b->mem, &b->set, "agent", 1, b->seal, &b->bytes, &b->n),
-			 E_INVALID);
+	assert_int_equal(encode(b, "agent", 1), E_INVALID);
 }
 
 int main(void)

@@ -28,6 +28,15 @@ static struct step_commit commit_of(const struct incident *i)
 				    .now_ms = 2000};
 }
 
+static enum status commit_one(struct store *s, const struct step_commit *c, int64_t *due_ms)
+{
+	struct commit_result r;
+
+	TRY(store_commit_steps(s, c, 1, &r));
+	*due_ms = r.due_ms;
+	return OK;
+}
+
 static void a_commit_leaves_state_timeline_and_the_next_step(void **state)
 {
 	struct fixture *f = *state;
@@ -41,7 +50,7 @@ static void a_commit_leaves_state_timeline_and_the_next_step(void **state)
 	i->state = INCIDENT_VERIFYING;
 	i->escalation = "why";
 	struct step_commit c = commit_of(i);
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
 	assert_int_equal(due, 5000);
 	fixture_reopen(f);
 	i = fixture_incident(f, 1);
@@ -63,7 +72,7 @@ static void a_signal_during_a_step_makes_the_next_one_due_at_once(void **state)
 	struct incident *i = fixture_incident(f, 1);
 	fixture_admit(f, "2", "A", 10, 15);
 	struct step_commit c = commit_of(i);
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
 	assert_int_equal(due, 2000);
 	assert_int_equal(fixture_incident(f, 1)->resolved_ms,
 			 15000); /* the step did not overwrite what arrived */
@@ -82,7 +91,7 @@ static void the_last_step_ends_the_job(void **state)
 	struct step_commit c = commit_of(i);
 	c.next_step = NULL;
 	c.closed = true;
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
 	assert_int_equal(store_job(f->store, 1, &job), E_NOTFOUND);
 	assert_int_equal(fixture_incident(f, 1)->closed_ms, 2000);
 	assert_int_equal(store_counts(f->store, &counts), OK);
@@ -117,7 +126,7 @@ static void a_decision_is_final_and_bound_to_the_plan(void **state)
 	i->approval_expires_ms = 9000;
 	struct step_commit c = commit_of(i);
 	c.approval = "pending";
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
 	assert_int_equal(store_decide(f->store, 1, "ffffffff", true, "p", 3000), E_CONFLICT);
 	assert_int_equal(store_decide(f->store, 1, "0123", true, "p", 3000), E_CONFLICT);
 	assert_int_equal(store_decide(f->store, 1, NULL, true, "p", 9000),
@@ -141,7 +150,7 @@ static void calls_are_counted_for_limits(void **state)
 	struct step_commit c = commit_of(i);
 	c.calls_function = true;
 	c.now_ms = 10000000;
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
 	assert_int_equal(store_history(f->store, "f", "t", i->fingerprint, 10000001, &h), OK);
 	assert_int_equal(h.calls_last_hour, 1);
 	assert_int_equal(h.actions_for_alert, 1);
@@ -168,8 +177,8 @@ static void add_ops(struct fixture *f)
 
 	c.ops = ops;
 	c.op_count = 2;
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
-	assert_int_equal(store_commit_step(f->store, &c, &due),
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due),
 			 OK); /* known ids are not appended again */
 }
 
@@ -305,12 +314,12 @@ static void a_disk_that_takes_no_more_acknowledges_nothing_and_recovers(void **s
 	signal(SIGXFSZ, SIG_IGN);
 	struct rlimit before = file_limit(300 * 1024);
 	for (int n = 0; n < 20 && s == OK; n++)
-		s = store_commit_step(f->store, &c, &due);
+		s = commit_one(f->store, &c, &due);
 	assert_int_not_equal(s, OK);
 	assert_non_null(strstr(status_message(), "store:"));
 	assert_int_not_equal(store_health(f->store), OK);
 	setrlimit(RLIMIT_FSIZE, &before);
-	assert_int_equal(store_commit_step(f->store, &c, &due), OK);
+	assert_int_equal(commit_one(f->store, &c, &due), OK);
 	assert_int_equal(store_health(f->store), OK);
 	fixture_reopen(f);
 	assert_non_null(fixture_incident(f, 1));
