@@ -13,7 +13,7 @@ allowed() {
 	config) echo base domain net config ;;
 	flow) echo base domain store net clients flow ;;
 	daemon) echo base domain store net clients config flow daemon ;;
-	cli) echo base domain net config daemon cli ;;
+	cli) echo base domain store net config daemon cli ;;
 	*) echo none ;;
 	esac
 }
