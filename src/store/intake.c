@@ -252,6 +252,8 @@ static void enter(struct intake *in, struct admission *a)
 	enum status s = look(in, a, &fresh);
 	if (s != OK) {
 		refuse(a, s);
+		if (database_is_damaged(in->reader))
+			writer_condemn(in->writer, DATABASE_DAMAGED);
 		return;
 	}
 	hold(in, a);

@@ -703,7 +703,8 @@ enum status ledger_open(void *mem, const char *dir, uint64_t applied, uint32_t e
 	ledger_forget(l, applied);
 	TRY(sync_segments(l));
 	TRY(scan(l, applied, NULL, NULL));
-	l->epoch = epoch;
+	/* of a database that is older than its log the epoch may be as well */
+	l->epoch = epoch > l->epoch ? epoch : l->epoch;
 	atomic_store(&l->durable, l->next - 1);
 	ledger_seek(l, applied);
 	/* what a torn write left behind is never written over: the first group goes to a new

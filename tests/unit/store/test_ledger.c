@@ -485,6 +485,24 @@ static void an_older_epoch_does_not_follow_a_newer_one(void **state)
 	assert_int_equal(system(str_fmt(g->mem, "rm -r %s", old.dir)), 0);
 }
 
+static void a_log_that_is_newer_than_its_database_goes_on(void **state)
+{
+	struct log *g = *state;
+
+	g->epoch = 9;
+	open_at(g, 0);
+	put(g, 1, 3);
+	g->epoch = 4; /* a database of an earlier day was put in its place */
+	open_at(g, 1);
+	put(g, 4, 6);
+	for (int n = 2; n <= 6; n++)
+		expect(g, n);
+	open_at(g, 0);
+	for (int n = 1; n <= 6; n++)
+		expect(g, n);
+	assert_int_equal(lost(g), 0);
+}
+
 static void a_group_that_the_disk_refuses_does_not_count_and_its_numbers_come_again(void **state)
 {
 	struct log *g = *state;
@@ -624,6 +642,7 @@ int main(void)
 		LEDGER_TEST(an_older_epoch_does_not_follow_a_newer_one),
 		LEDGER_TEST(
 			a_group_that_the_disk_refuses_does_not_count_and_its_numbers_come_again),
+		LEDGER_TEST(a_log_that_is_newer_than_its_database_goes_on),
 		LEDGER_TEST(what_could_not_be_written_is_not_found_at_the_next_start),
 		LEDGER_TEST(a_name_that_is_not_exactly_ours_is_left_alone),
 		LEDGER_TEST(another_thread_reads_while_one_appends),
