@@ -190,37 +190,6 @@ static void note_event(struct event *e)
 		  e->version, NULL);
 }
 
-static void admit(struct http_exchange *x, struct store *store, struct event_set *set, bool webhook)
-{
-	struct intake *in = NEW(http_mem(x), struct intake);
-	const char *prefer = http_header(x, "Prefer");
-
-	*in = (struct intake){.x = x, .webhook = webhook};
-	in->wants_empty = prefer != NULL && strcasecmp(prefer, "reply") == 0;
-	in->admission = (struct admission){
-		.set = set,
-		.origin = webhook ? "webhook" : "agent",
-		.received_ms = clock_now(),
-		.results = NEW_ARRAY(in, struct admit_result, set->count + 1),
-		.done = admitted,
-		.arg = in,
-	};
-	for (size_t n = 0; n < set->count; n++) {
-		if (set->members[n].event != NULL)
-			note_event(set->members[n].event);
-		else
-			log_event(LOG_WARN, "cloudevent_rejected", "error", set->members[n].error,
-				  "event_id", set->members[n].id, "event_type",
-				  set->members[n].type, "schema_version", set->members[n].version,
-				  NULL);
-	}
-	if (store_admit(store, &in->admission) != OK) {
-		in->admission.status = E_RATE;
-		count(in);
-		reply_busy(x, "too many events are waiting for the disk");
-	}
-}
-
 struct refusal {
 	struct http_exchange *x;
 	int code;
@@ -273,6 +242,44 @@ static void refuse(struct http_exchange *x, struct store *store, const struct re
 	log_event(LOG_WARN, "failed_to_parse_cloudevent_json", "error", refusal->detail, NULL);
 	if (store_bury(store, &d, buried, r) != OK)
 		reply_busy(x, "too many events are waiting for the disk");
+}
+
+static void admit(struct http_exchange *x, struct store *store, struct event_set *set, bool webhook)
+{
+	struct intake *in = NEW(http_mem(x), struct intake);
+	const char *prefer = http_header(x, "Prefer");
+
+	*in = (struct intake){.x = x, .webhook = webhook};
+	in->wants_empty = prefer != NULL && strcasecmp(prefer, "reply") == 0;
+	in->admission = (struct admission){
+		.set = set,
+		.origin = webhook ? "webhook" : "agent",
+		.received_ms = clock_now(),
+		.results = NEW_ARRAY(in, struct admit_result, set->count + 1),
+		.done = admitted,
+		.arg = in,
+	};
+	for (size_t n = 0; n < set->count; n++) {
+		if (set->members[n].event != NULL)
+			note_event(set->members[n].event);
+		else
+			log_event(LOG_WARN, "cloudevent_rejected", "error", set->members[n].error,
+				  "event_id", set->members[n].id, "event_type",
+				  set->members[n].type, "schema_version", set->members[n].version,
+				  NULL);
+	}
+	enum status s = store_admit(store, &in->admission);
+	if (s == E_INVALID) {
+		const struct refusal r = {.x = x,
+					  .code = 413,
+					  .what = "request refused",
+					  .detail = str_dup(http_mem(x), status_message())};
+		refuse(x, store, &r, "oversize", webhook);
+	} else if (s != OK) {
+		in->admission.status = E_RATE;
+		count(in);
+		reply_busy(x, "too many events are waiting for the disk");
+	}
 }
 
 static void receive(struct http_exchange *x, struct store *store, bool webhook)
