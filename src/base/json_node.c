@@ -335,7 +335,8 @@ static const struct node *scan(void *mem, const char *text, size_t n)
 	char *copy = mem_check(talloc_size(mem, n + 1));
 	struct scan s = {.mem = mem, .at = copy, .end = copy + n, .room = n / 8 + 8};
 
-	memcpy(copy, text, n);
+	if (n > 0) /* a body of no bytes may have no place either */
+		memcpy(copy, text, n);
 	copy[n] = '\0';
 	s.nodes = mem_check(talloc_array(mem, struct node, s.room));
 	skip_space(&s);

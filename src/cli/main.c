@@ -26,6 +26,11 @@ const struct command *const commands[] = {
 	NULL,
 };
 
+/* Read by jemalloc where that is linked: few arenas, and what was freed goes back within a second, for a daemon that is
+ * idle most of the time and stormy now and then. */
+extern const char *malloc_conf;
+const char *malloc_conf = "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 int main(int argc, char **argv)
 {
 	json_object_seed(0); /* before threads */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/json_node.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -178,27 +179,52 @@ enum status prometheus_decode_rules(void *mem, const char *body, size_t n, const
 	return OK;
 }
 
+static enum status node_envelope(void *mem, const char *body, size_t n, const struct node **data)
+{
+	const struct node *doc = NULL;
+
+	if (node_parse(mem, body, n, &doc) != OK)
+		return failure_in(E_INVALID, "Prometheus' answer is not JSON");
+	const char *status = node_str(doc, "status");
+	const char *error = node_str(doc, "error");
+	if (str_eq(status, "error"))
+		return failure(E_INVALID, "Prometheus: %.300s", error == NULL ? "error" : error);
+	*data = node_get(doc, "data");
+	if (!str_eq(status, "success") || *data == NULL)
+		return failure(E_INVALID, "Prometheus' answer has no data");
+	return OK;
+}
+
+static enum status check_texts(const struct node *labels)
+{
+	if (labels == NULL || labels->kind != NODE_OBJECT)
+		return failure(E_INVALID, "Prometheus: an alert without labels");
+	NODE_MEMBERS(name, labels)
+	if (name[1].kind != NODE_STRING)
+		return failure(E_INVALID, "Prometheus: labels.%.60s must be a string", name->text);
+	return OK;
+}
+
+/* Without a value for each label: a storm is some hundred thousand of them, and every incident
+ * asks. */
 enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, const char *alertname,
 				     struct active_alert **out, size_t *count)
 {
-	json_t *doc = NULL;
-	json_t *data = NULL;
-	json_t *entry;
-	size_t a;
-	struct active_alert *alerts = NEW_ARRAY(mem, struct active_alert, 1);
+	const struct node *data = NULL;
 	size_t found = 0;
 
-	TRY(decode_envelope(mem, body, n, &doc, &data));
-	if (!json_is_array(json_object_get(data, "alerts")))
+	TRY(node_envelope(mem, body, n, &data));
+	const struct node *list = node_get(data, "alerts");
+	if (list == NULL || list->kind != NODE_ARRAY)
 		return failure(E_INVALID, "Prometheus' answer has no list of alerts");
-	json_array_foreach (json_object_get(data, "alerts"), a, entry) {
-		json_t *labels = NULL;
-		TRY(json_string_map(mem, entry, "labels", &labels));
-		if (!str_eq(json_str(labels, "alertname"), alertname))
-			continue;
-		alerts = GROW(mem, alerts, struct active_alert, found + 1);
-		alerts[found++] =
-			(struct active_alert){labels, str_eq(json_str(entry, "state"), "firing")};
+	struct active_alert *alerts = NEW_ARRAY(mem, struct active_alert, list->size + 1);
+	NODE_EACH(entry, list)
+	{
+		const struct node *labels = node_get(entry, "labels");
+		TRY(check_texts(labels));
+		if (str_eq(node_str(labels, "alertname"), alertname))
+			alerts[found++] = (struct active_alert){
+				labels, str_eq(node_str(entry, "state"), "firing")};
 	}
 	*out = alerts;
 	*count = found;

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "base/json_node.h"
 #include "base/status.h"
 #include "net/http_client.h"
 
@@ -53,7 +54,7 @@ NODISCARD enum status prometheus_rules(void *mem, const struct prometheus *p, co
 				       struct rule **out, size_t *count);
 
 struct active_alert {
-	json_t *labels;
+	const struct node *labels; /* an object of strings */
 	bool firing; /* else pending */
 };
 /* Active alerts of that name. External labels are not on them (facts, section 1). */

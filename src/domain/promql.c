@@ -280,6 +280,18 @@ char *promql_selector(void *mem, const char *metric, const json_t *labels)
 	return out;
 }
 
+int promql_node_agrees(const struct node *labels, const json_t *of)
+{
+	NODE_MEMBERS(name, labels)
+	{
+		const char *other = json_str(of, name->text);
+		if (other != NULL && !str_eq(name->text, "__name__") &&
+		    !str_eq(name[1].text, other))
+			return 0;
+	}
+	return 1;
+}
+
 int promql_labels_agree(const json_t *labels, const json_t *of)
 {
 	const char *name;

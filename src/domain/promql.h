@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/json_node.h"
 #include "base/status.h"
 
 struct comparison {
@@ -28,3 +29,4 @@ char *promql_selector(void *mem, const char *metric, const json_t *labels);
 /* True when every label that both carry has the same value (__name__ aside). A label that only one side has
  * does not count: relabelling and vector matching drop labels on the way from a series to an alert. */
 int promql_labels_agree(const json_t *labels, const json_t *of);
+int promql_node_agrees(const struct node *labels, const json_t *of); /* the same; an object of strings */

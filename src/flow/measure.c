@@ -195,7 +195,7 @@ static enum status check_alert(struct look *l)
 			      &count));
 	for (size_t n = 0; n < count; n++)
 		firing = firing || (alerts[n].firing &&
-				    promql_labels_agree(alerts[n].labels, l->incident->labels));
+				    promql_node_agrees(alerts[n].labels, l->incident->labels));
 	check(l, "the alert is no longer firing", firing ? NOT_PASSED : PASSED,
 	      firing ? "firing" : "not firing", "not firing", "");
 	return OK;

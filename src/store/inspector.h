@@ -1,5 +1,5 @@
 /*
- * Notices a damaged database (docs/decisions/0012-damage.md). At start only what is cheap is looked at; then a thread
+ * Notices a damaged database (docs/decisions/0010-damage.md). At start only what is cheap is looked at; then a thread
  * reads every page once, table by table, and condemns the writer when one is not whole.
  */
 #pragma once

@@ -211,10 +211,10 @@ static void hold(struct intake *in, struct admission *a)
 		if (e == NULL || a->results[n].outcome != ADMIT_ACCEPTED)
 			continue;
 		struct key_hash h = keys_hash(in->keys, e->source, e->key);
-		if (keys_find(in->keys, h) == KEY_KNOWN) /* by an earlier member */
-			a->results[n].outcome = ADMIT_DUPLICATE;
-		else
+		if (keys_find(in->keys, h) != KEY_KNOWN)
 			keys_hold(in->keys, h);
+		else if (a->letter == 0) /* by an earlier member; a replay was known, and held back */
+			a->results[n].outcome = ADMIT_DUPLICATE;
 	}
 }
 

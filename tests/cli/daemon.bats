@@ -63,8 +63,8 @@ eventually() {
 		"annotations": {"summary": "nothing moves"}, "startsAt": "2026-01-15T10:40:00Z", "fingerprint": "00ff00ff00ff00ff"}]}' >alert.json
 	run -0 "$AGENT_SRE" submit alert.json
 	says "processed"
-	run -0 "$AGENT_SRE" submit alert.json
-	says "(duplicate)"
+	run -0 "$AGENT_SRE" submit alert.json # Alertmanager repeats itself: a refresh, no second incident
+	says "processed"
 	eventually "SRE-1" "$AGENT_SRE" incidents
 	says "QueueStuck"
 	eventually "plan" "$AGENT_SRE" show latest

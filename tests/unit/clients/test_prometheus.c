@@ -218,7 +218,7 @@ static void active_alerts_are_told_from_pending_ones(void **state)
 		prometheus_decode_alerts(mem, BODY, strlen(BODY), "CartSlow", &alerts, &count), OK);
 	assert_int_equal(count, 2);
 	assert_true(alerts[0].firing);
-	assert_string_equal(json_str(alerts[0].labels, "pod"), "a");
+	assert_string_equal(node_str(alerts[0].labels, "pod"), "a");
 	assert_false(alerts[1].firing);
 }
 

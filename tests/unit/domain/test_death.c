@@ -167,8 +167,8 @@ static void hostile_counts_and_types_stay_in_bounds(void **state)
 		"{\"x-death\": {\"count\": 3}, \"x-death-count\": {\"a\": 1}}",
 		"{\"x-death-count\": 2147483647, \"x-agent-sre-deaths\": 2147483647}",
 		"{\"x-agent-sre-replay\": -1, \"x-agent-sre-deaths\": \"many\"}",
-		"{\"x-death\": [{\"time\": {\"amqp:timestamp\": 9223372036854775807}, "
-		"\"routing-keys\": [[]]}]}",
+		("{\"x-death\": [{\"time\": {\"amqp:timestamp\": 9223372036854775807}, "
+		 "\"routing-keys\": [[]]}]}"),
 	};
 
 	(void)state;
