@@ -107,6 +107,8 @@ static void try(void *mem, const char *dir, const struct input *in)
 		       holds(in->bytes + in->cut, in->size - in->cut, number, payload, n));
 	}
 	assert(s == E_NOTFOUND);
+	if (in->size % 4 != 0)
+		return; /* a new segment takes most of the time */
 	uint64_t next = ledger_append(l, "next", 4);
 	assert(next > last);
 	assert(ledger_sync(l) == OK);

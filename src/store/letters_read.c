@@ -174,6 +174,8 @@ enum status letter_open(void *mem, const struct seal *seal, const void *sealed, 
 	if (line == NULL)
 		return failure(E_INTERNAL, "store: a dead letter has no frame");
 	TRY(json_parse(mem, plain, (size_t)(line - plain), frame));
+	if (!json_is_object(*frame))
+		return failure(E_INTERNAL, "store: the frame of a dead letter is no object");
 	*body = line + 1;
 	*body_bytes = n - (size_t)(line + 1 - plain);
 	return OK;

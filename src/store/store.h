@@ -34,7 +34,8 @@ struct store_options {
 	size_t backlog_limit;     /* bytes that are accepted and not applied; 0 = 256 MiB */
 };
 
-/* E_CONFLICT: another process holds the directory; E_INVALID: not writable, not ours, newer schema. */
+/* E_CONFLICT: another process holds the directory; E_INVALID: not writable, not ours, newer schema; E_INTERNAL: damaged,
+ * the message says what to do. */
 NODISCARD enum status store_open(void *mem, const struct store_options *o, struct store **out);
 /* Finishes what waits (it becomes durable and is reported), then closes. */
 void store_close(struct store *s);

@@ -239,6 +239,18 @@ class BrokenTest(Base):
         self.assert_once(w, kept + refused)
 
 
+    def test_what_a_killed_process_wrote_is_believed_only_after_a_sync(self):
+        w = self.broken()
+        kept, n = self.post_until(w, True, 0)
+        w.agent.kill()
+        self.set("sync")
+        self.assertFalse(w.agent.start())
+        self.assertRegex(w.agent.stderr(), "cannot sync the intake log: Input/output error|the disk does not answer")
+        self.set("")
+        self.start(w)
+        self.assert_once(w, kept)
+
+
 class DamagedTest(Base):
     COUNT = 300
 
