@@ -60,6 +60,7 @@ struct ledger {
 	uint32_t epoch;
 	/* the appending side */
 	int fd;
+	uint64_t size; /* of the segment that is open */
 	uint64_t next, group_first;
 	unsigned char *group;
 	size_t group_bytes;
@@ -427,6 +428,7 @@ static enum status roll(struct ledger *l, uint64_t first, uint64_t room)
 		unlinkat(l->dir_fd, name, 0);
 		return s;
 	}
+	l->size = size;
 	add_segment(l, first, size);
 	l->broken = false;
 	return OK;
@@ -457,9 +459,7 @@ uint64_t ledger_append(struct ledger *l, const void *payload, size_t bytes)
 
 static enum status write_group(struct ledger *l)
 {
-	uint64_t size = l->count == 0 ? 0 : l->segments[l->count - 1].size;
-
-	if (l->fd < 0 || l->broken || l->at + l->group_bytes > size)
+	if (l->fd < 0 || l->broken || l->at + l->group_bytes > l->size)
 		TRY(roll(l, l->group_first, l->group_bytes));
 	ssize_t put = pwrite(l->fd, l->group, l->group_bytes, (off_t)l->at);
 	if (put >= 0 && (size_t)put < l->group_bytes)
