@@ -26,10 +26,12 @@ const struct command *const commands[] = {
 	NULL,
 };
 
-/* Read by jemalloc where that is linked: few arenas, and what was freed goes back within a second, for a daemon that is
- * idle most of the time and stormy now and then. */
+/* Read by jemalloc where that is linked: few arenas, and a thread that gives back what was freed
+ * within a second, for a daemon that is idle most of the time and stormy now and then. */
 extern const char *malloc_conf;
-const char *malloc_conf = "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
+const char *malloc_conf =
+	"narenas:2,background_thread:true,max_background_threads:1,dirty_decay_ms:1000,"
+	"muzzy_decay_ms:0";
 
 int main(int argc, char **argv)
 {

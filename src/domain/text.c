@@ -451,13 +451,34 @@ static void put_line_start(char **out, const char **s)
 	*s += digits + 1;
 }
 
+static const char SPECIAL[] = "\\`*_{}[]()#+!|~<>&$^";
+
+/* Bytes that stand for themselves; what could begin an address is looked at closer. */
+static size_t plain_run(const char *s, char before)
+{
+	size_t n = 0;
+
+	for (; s[n] != '\0' && strchr(SPECIAL, s[n]) == NULL && strchr("\n@:", s[n]) == NULL; n++) {
+		char last = n == 0 ? before : s[n - 1];
+		if (strchr("wmxWMX", s[n]) != NULL && !is_word(last))
+			break;
+	}
+	return n;
+}
+
 static void put_markdown(char **out, const char *s)
 {
-	static const char SPECIAL[] = "\\`*_{}[]()#+!|~<>&$^";
 	char before = '\n';
 
 	put_line_start(out, &s);
 	while (*s != '\0') {
+		size_t run = plain_run(s, before);
+		if (run > 0) {
+			str_add(out, "%.*s", (int)run, s);
+			before = s[run - 1];
+			s += run;
+			continue;
+		}
 		char c = *s++;
 		if (c == '\n') {
 			str_add(out, before == '\n' ? "\n" : "  \n");
@@ -488,11 +509,13 @@ static char *flat(void *mem, const char *s, size_t points, const char *mention)
 	SCOPE(tmp);
 	char *out = str_dup(mem, "");
 
-	for (const char *c = clean(tmp, s, points); *c != '\0'; c++) {
-		if (*c == '@')
-			str_add(&out, "%s", mention);
-		else
-			str_add(&out, "%c", *c == '\n' ? ' ' : *c == '`' ? '\'' : *c);
+	for (const char *c = clean(tmp, s, points); *c != '\0';) {
+		size_t run = strcspn(c, "@\n`");
+		str_add(&out, "%.*s", (int)run, c);
+		c += run;
+		if (*c != '\0')
+			str_add(&out, "%s", *c == '@' ? mention : *c == '\n' ? " " : "'");
+		c += *c != '\0';
 	}
 	return out;
 }

@@ -72,6 +72,7 @@ struct schedule {
 	pthread_t *workers;
 	int worker_count, max_workers, idle;
 	size_t ready_count;
+	bool one_is_free; /* the worker that holds the lock is about to take something */
 	int working;
 	pthread_cond_t at_rest; /* no worker is in a step */
 	size_t waiting[WATCH_PEERS_MAX], slots[WATCH_PEERS_MAX];
@@ -249,6 +250,10 @@ static void make_ready(struct schedule *s, struct entry *e)
 	e->place = IN_READY;
 	line_put(&s->ready, e);
 	s->ready_count++;
+	if (s->one_is_free) { /* it takes the next one without being called */
+		s->one_is_free = false;
+		return;
+	}
 	if (s->ready_count > (size_t)s->idle && s->worker_count < s->max_workers && !s->stopping)
 		start_worker(s);
 	pthread_cond_signal(&s->ready_more);
@@ -473,7 +478,14 @@ static void *work(void *arg)
 		if (--s->working == 0)
 			pthread_cond_broadcast(&s->at_rest);
 		struct tidings t = {.overflowed = WATCH_NOBODY, .ended = WATCH_NOBODY};
+		bool first = s->ready.first == NULL;
+		s->one_is_free = first;
 		give_back(s, e, &turn, &t);
+		s->one_is_free = false;
+		if (t.overflowed == WATCH_NOBODY && t.ended == WATCH_NOBODY)
+			continue;
+		if (first && s->ready.first != NULL) /* this one is busy a little longer */
+			pthread_cond_signal(&s->ready_more);
 		pthread_mutex_unlock(&s->lock);
 		tell(s, &turn, &t);
 		pthread_mutex_lock(&s->lock);
