@@ -15,14 +15,13 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "flow/engine.h"
 
 enum {
@@ -466,19 +465,12 @@ static void visit(struct schedule *s, struct turn *turn)
 	}
 }
 
-/* In a storm what arrives is taken in first, and worked on behind it: senders give up, the store
- * does not. On Linux niceness is a thread's own; where it is not allowed, all are alike. */
-static void step_back(void)
-{
-	setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
-}
-
 static void *work(void *arg)
 {
 	struct schedule *s = arg;
 	struct entry *e;
 
-	step_back();
+	thread_step_back(WORKER_NICE);
 	pthread_mutex_lock(&s->lock);
 	while ((e = take(s)) != NULL) {
 		struct turn turn = {.incident = e->incident, .lane = e->lane, .class = e->class};

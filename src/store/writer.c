@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 #ifdef AGENT_SRE_TESTING
 #include <fcntl.h>
@@ -16,9 +17,12 @@
 
 enum {
 	GROUP_MAX = 4096,
-	UNSYNCED_MAX = 16,  /* transactions of the feed alone until one is synced all the same */
-	WAL_FRAMES = 4000,  /* pages in the write-ahead log that are worth a checkpoint */
-	TRY_PAUSE_MS = 1000 /* after a failure */
+	WRITER_NICE = 3,     /* behind intake, before the workers */
+	UNSYNCED_MAX = 16,   /* transactions of the feed alone until one is synced all the same */
+	WAL_FRAMES = 4000,   /* pages in the write-ahead log that are worth a checkpoint */
+	TRY_PAUSE_MS = 1000, /* after a failure */
+	GATHER_MS = 3 /* what the feed brings has been answered: many records in one transaction
+			 cost less */
 };
 
 struct due {
@@ -50,8 +54,8 @@ struct writer {
 	 * does. */
 	bool distrust;
 	enum status feed_failed; /* of this transaction */
-	int64_t try_after; /* monotonic ms: a transaction has failed; the feed is left alone until
-			      then */
+	int64_t try_after;	 /* monotonic ms: until then the feed is left alone, and a disk that
+				    failed too */
 };
 
 void writer_on_due(struct writer *w, store_due_fn *due, void *arg)
@@ -252,7 +256,10 @@ static void write_group(struct writer *w, struct write *group, size_t count)
 	remember_health(w, s == OK ? w->feed_failed : s);
 	if (database_is_damaged(w->db))
 		writer_condemn(w, DATABASE_DAMAGED);
-	w->try_after = s == OK && w->feed_failed == OK ? 0 : clock_monotonic() + TRY_PAUSE_MS;
+	if (s != OK || w->feed_failed != OK)
+		w->try_after = clock_monotonic() + TRY_PAUSE_MS;
+	else if (fed)
+		w->try_after = clock_monotonic() + GATHER_MS;
 	if (fed)
 		settle_feed(w, s);
 	if (count > 0)
@@ -327,6 +334,7 @@ static void *serve(void *arg)
 	struct write *group;
 	size_t count;
 
+	thread_step_back(WRITER_NICE);
 	while (take_group(w, &group, &count)) {
 		write_group(w, group, count);
 		report(w, group);
