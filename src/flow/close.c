@@ -22,6 +22,14 @@ static int64_t next_poll(const struct run *run)
 	return run->now_ms + pause;
 }
 
+/* The verification has just shown that the rule's expression no longer holds. */
+static bool was_proved(const struct run *run)
+{
+	const struct verification *v = run->incident->verification;
+
+	return v != NULL && v->verdict == VERDICT_RECOVERED && run->now_ms < v->deadline_ms;
+}
+
 /* `*by` = who says that the alert is over, NULL = nobody does. */
 static enum status ask(struct run *run, const char **by)
 {
@@ -30,7 +38,8 @@ static enum status ask(struct run *run, const char **by)
 	bool active = false;
 
 	*by = NULL;
-	TRY(measure_alert(run->mem, flow, run->incident, &m));
+	TRY(was_proved(run) ? measure_end(run->mem, flow, run->incident, &m)
+			    : measure_alert(run->mem, flow, run->incident, &m));
 	if (m.verdict == VERDICT_NOT_RECOVERED)
 		return OK;
 	bool proven = m.verdict == VERDICT_RECOVERED;

@@ -217,8 +217,8 @@ static void conclude(struct look *l)
 	}
 }
 
-enum status measure_alert(void *mem, const struct flow *flow, const struct incident *i,
-			  struct measurement *out)
+static enum status measure(void *mem, const struct flow *flow, const struct incident *i,
+			   bool with_rules, struct measurement *out)
 {
 	struct look l = {.mem = mem, .flow = flow, .incident = i, .out = out};
 
@@ -226,7 +226,9 @@ enum status measure_alert(void *mem, const struct flow *flow, const struct incid
 	bool away = flow_is_away(flow, "prometheus", flow->prometheus.url, &peer);
 
 	out->checks = mem_own(mem, json_array());
-	enum status s = away ? failure(E_TRANSIENT, "Prometheus is away") : check_rules(&l);
+	enum status s = away	     ? failure(E_TRANSIENT, "Prometheus is away")
+			: with_rules ? check_rules(&l)
+				     : OK;
 	if (s == OK)
 		s = check_alert(&l);
 	if (s == E_CANCELED)
@@ -235,4 +237,16 @@ enum status measure_alert(void *mem, const struct flow *flow, const struct incid
 		check(&l, "Prometheus answers", UNKNOWN, "no answer", "", status_message());
 	conclude(&l);
 	return OK;
+}
+
+enum status measure_alert(void *mem, const struct flow *flow, const struct incident *i,
+			  struct measurement *out)
+{
+	return measure(mem, flow, i, true, out);
+}
+
+enum status measure_end(void *mem, const struct flow *flow, const struct incident *i,
+			struct measurement *out)
+{
+	return measure(mem, flow, i, false, out);
 }

@@ -18,3 +18,6 @@ struct measurement {
 /* Asks Prometheus. E_CANCELED when stopping; every other trouble is an INCONCLUSIVE measurement. */
 NODISCARD enum status measure_alert(void *mem, const struct flow *flow, const struct incident *i,
 				    struct measurement *out);
+
+/* The last part of it alone: is the alert no longer firing? For who has proved the rest a moment ago. */
+NODISCARD enum status measure_end(void *mem, const struct flow *flow, const struct incident *i, struct measurement *out);
