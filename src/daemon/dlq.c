@@ -9,9 +9,10 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "daemon/audit.h"
 #include "daemon/reply.h"
 
-enum { COUNT_STANDARD = 100, BY_POINTS = 100 };
+enum { COUNT_STANDARD = 100 };
 
 typedef const char *getter(void *arg, const char *name);
 
@@ -106,13 +107,6 @@ static enum status show(struct http_exchange *x, const struct dlq *d, int64_t id
 	return OK;
 }
 
-static void audit(const char *who, const char *what, const char *target, const char *outcome,
-		  const char *correlation)
-{
-	log_event(LOG_INFO, "audit", "who", who, "what", what, "target", target, "outcome", outcome,
-		  "correlation_id", correlation, NULL);
-}
-
 /* The request's body; none at all is an empty object. */
 static enum status body_of(struct http_exchange *x, json_t **out)
 {
@@ -128,14 +122,6 @@ static enum status body_of(struct http_exchange *x, json_t **out)
 }
 
 /* Who asks: what the caller says of itself, and where it called from. */
-static const char *who(struct http_exchange *x, const char *by)
-{
-	void *mem = http_mem(x);
-
-	return str_fmt(mem, "%s@%s", str_empty(by) ? "anonymous" : str_cut(mem, by, BY_POINTS),
-		       http_peer_address(x));
-}
-
 static enum status replay(struct http_exchange *x, const struct dlq *d, int64_t id)
 {
 	json_t *body = NULL;
@@ -143,7 +129,7 @@ static enum status replay(struct http_exchange *x, const struct dlq *d, int64_t 
 	void *mem = http_mem(x);
 
 	TRY(body_of(x, &body));
-	const char *by = who(x, json_str(body, "by"));
+	const char *by = audit_who(x, json_str(body, "by"));
 	enum status s = replay_one(mem, d->replay, id, by, &result);
 	if (s != OK) {
 		audit(by, "dlq.replay", str_fmt(mem, "dlq/%lld", (long long)id), status_message(),
@@ -182,7 +168,7 @@ static enum status replay_some(struct http_exchange *x, const struct dlq *d)
 	r.filter.after = json_int(body, "after", 0);
 	r.filter.archived = false;
 	r.count = (size_t)count;
-	r.by = who(x, json_str(body, "by"));
+	r.by = audit_who(x, json_str(body, "by"));
 	TRY(replay_many(mem, d->replay, &r, &result));
 	audit(r.by, "dlq.replay", "dlq",
 	      str_fmt(mem, "%lld succeeded, %lld failed, %lld refused",
@@ -273,7 +259,7 @@ static enum status archive(struct http_exchange *x, const struct dlq *d)
 
 	TRY(body_of(x, &body));
 	TRY(chosen(mem, d, body, &ids));
-	const char *by = who(x, json_str(body, "by"));
+	const char *by = audit_who(x, json_str(body, "by"));
 	json_t *refused = mem_own(mem, json_array());
 	for (size_t n = 0; n < json_array_size(ids); n += LETTERS_ARCHIVE_BITE)
 		TRY(archive_bite(d, ids, n, by, refused));
@@ -287,7 +273,7 @@ static enum status drop(struct http_exchange *x, const struct dlq *d, int64_t id
 	const char *token = http_query(x, "confirm");
 	json_t *letter = NULL;
 	void *mem = http_mem(x);
-	const char *by = who(x, http_query(x, "by"));
+	const char *by = audit_who(x, http_query(x, "by"));
 
 	if (str_empty(token))
 		return failure(

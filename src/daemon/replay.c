@@ -221,7 +221,8 @@ static json_t *result_of(void *mem, const struct letter_original *o,
 	return result;
 }
 
-static void audit(const struct letter_original *o, const struct letter_outcome *out, const char *by)
+static void audit_letter(const struct letter_original *o, const struct letter_outcome *out,
+			 const char *by)
 {
 	SCOPE(tmp);
 	log_event(LOG_INFO, "audit", "who", by, "what", "dlq.replay", "target",
@@ -272,7 +273,7 @@ enum status replay_one(void *mem, struct replay *r, int64_t id, const char *by, 
 		return failure(E_TRANSIENT, "%s", outcome.what);
 	}
 	TRY(settle(r, id, &outcome));
-	audit(o, &outcome, by);
+	audit_letter(o, &outcome, by);
 	*out = result_of(mem, o, &outcome);
 	return OK;
 }

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "daemon/audit.h"
 #include "daemon/reply.h"
 #include "daemon/schema_files.h"
 #include "domain/schema.h"
@@ -22,7 +23,6 @@
 enum {
 	COUNTED_MAX = 512,
 	DOCUMENTS_MAX = 64, /* of one request */
-	BY_POINTS = 100,
 	TROUBLE_BYTES = 1024
 };
 
@@ -258,21 +258,6 @@ void schemas_stop(struct schemas *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void audit(const char *by, const char *target, const char *outcome)
-{
-	log_event(LOG_INFO, "audit", "who", by, "what", "schemas.add", "target", target, "outcome",
-		  outcome, NULL);
-}
-
-static const char *who(struct http_exchange *x)
-{
-	void *mem = http_mem(x);
-	const char *by = http_query(x, "by");
-
-	return str_fmt(mem, "%s@%s", str_empty(by) ? "anonymous" : str_cut(mem, by, BY_POINTS),
-		       http_peer_address(x));
-}
-
 static const struct schema_usage *usage_of(const struct schema_usage *all, size_t count,
 					   const char *type, const char *version)
 {
@@ -448,14 +433,14 @@ static enum status post(struct http_exchange *x, struct schemas *s)
 {
 	void *mem = http_mem(x);
 	json_t *documents = NULL;
-	const char *by = who(x);
+	const char *by = audit_who(x, http_query(x, "by"));
 
 	TRY(read_documents(x, &documents));
 	const char *target = target_of(mem, documents);
 	pthread_mutex_lock(&s->lock);
 	enum status status = add(mem, s, documents, by);
 	pthread_mutex_unlock(&s->lock);
-	audit(by, target, status == OK ? "success" : status_message());
+	audit(by, "schemas.add", target, status == OK ? "success" : status_message(), NULL);
 	TRY(status);
 	reply_json(x, 200, json_pack("{s:s, s:O}", "status", "added", "schemas", documents));
 	return OK;
