@@ -41,7 +41,8 @@ static size_t escape(char *to, unsigned char c)
 		to[1] = NAMES[known - NAMED];
 		return 2;
 	}
-	memcpy(to + 1, "u00", 3);
+	to[1] = 'u';
+	to[2] = to[3] = '0';
 	to[4] = HEX[c >> 4];
 	to[5] = HEX[c & 15];
 	return 6;

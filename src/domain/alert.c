@@ -85,7 +85,7 @@ static enum status read_map(void *mem, const struct origin *from, const char *ow
 {
 	size_t most = size_of(from->data, own) + size_of(from->data, common) + 1;
 
-	if (most > 4 * LIMIT_LABELS)
+	if (most > (size_t)4 * LIMIT_LABELS)
 		return failure(E_INVALID, "data.%s has more than %d entries", own, LIMIT_LABELS);
 	*out = (struct labels){.at = NEW_ARRAY(mem, struct label, most)};
 	TRY(add_map(from->data, own, value_limit, out));
@@ -221,18 +221,31 @@ char *alert_event_id(void *mem, const char *fingerprint, int64_t starts_ms, enum
 		       alert_state_name(state));
 }
 
+/* What stands behind the state's word, which ends the id. */
+static const char *state_word(const char *id)
+{
+	const char *dash = strrchr(id, '-');
+
+	return dash == NULL ? "" : dash + 1;
+}
+
 bool alert_event_id_parse(const char *id, char fingerprint[17], int64_t *starts_ms)
 {
+	const char *word = state_word(id);
+	char number[24];
 	long long starts;
-	char state[16];
-	int end = 0;
 
-	if (sscanf(id, "%16[0-9a-f]-%lld-%15[a-z]%n", fingerprint, &starts, state, &end) != 3)
+	if (strspn(id, "0123456789abcdef") != 16 || id[16] != '-' || word <= id + 17 ||
+	    (size_t)(word - 1 - (id + 17)) >= sizeof(number))
 		return false;
+	str_print(number, sizeof(number), "%.*s", (int)(word - 1 - (id + 17)), id + 17);
+	if (str_to_int(number, INT64_MIN, INT64_MAX, &starts) != OK ||
+	    (!str_eq(word, alert_state_name(ALERT_FIRING)) &&
+	     !str_eq(word, alert_state_name(ALERT_RESOLVED))))
+		return false;
+	str_print(fingerprint, 17, "%.16s", id);
 	*starts_ms = starts;
-	return strlen(fingerprint) == 16 && id[end] == '\0' &&
-	       (str_eq(state, alert_state_name(ALERT_FIRING)) ||
-		str_eq(state, alert_state_name(ALERT_RESOLVED)));
+	return true;
 }
 
 const char *alert_resource(const json_t *labels)

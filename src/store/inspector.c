@@ -34,7 +34,7 @@ static enum status look_at_length(struct database *db, const char *path)
 		return failure(E_INTERNAL,
 			       "store: the database is cut short: %lld bytes in place of %lld; run "
 			       "'agent-sre store repair'",
-			       (long long)st.st_size, (long long)(pages * page_size));
+			       (long long)st.st_size, (long long)pages * (long long)page_size);
 	return OK;
 }
 

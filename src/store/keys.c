@@ -44,19 +44,12 @@ struct key_hash keys_hash(const struct keys *k, const char *source, const char *
 {
 	size_t n = strlen(source) + 1, m = strlen(key);
 	char text[1024];
-	XXH128_hash_t h;
+	SCOPE(tmp);
+	char *both = n + m < sizeof(text) ? text : NEW_ARRAY(tmp, char, n + m + 1);
 
-	if (n + m <= sizeof(text)) {
-		memcpy(text, source, n);
-		memcpy(text + n, key, m);
-		h = XXH3_128bits_withSecret(text, n + m, k->secret, sizeof(k->secret));
-	} else {
-		SCOPE(tmp);
-		char *both = NEW_ARRAY(tmp, char, n + m);
-		memcpy(both, source, n);
-		memcpy(both + n, key, m);
-		h = XXH3_128bits_withSecret(both, n + m, k->secret, sizeof(k->secret));
-	}
+	memcpy(both, source, n);
+	memcpy(both + n, key, m + 1);
+	XXH128_hash_t h = XXH3_128bits_withSecret(both, n + m, k->secret, sizeof(k->secret));
 	return (struct key_hash){h.low64 | 1, h.high64};
 }
 

@@ -566,21 +566,33 @@ static int by_first(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The only name that a segment with this first record has. */
+static bool parse_name(const char *file, uint64_t *first)
+{
+	static const char DIGITS[] = "0123456789abcdef";
+	char name[NAME_BYTES];
+
+	*first = 0;
+	if (!str_starts(file, "intake-"))
+		return false;
+	for (const char *c = file + strlen("intake-"); *c != '\0' && strchr(DIGITS, *c) != NULL;
+	     c++)
+		*first = *first << 4 | (uint64_t)(strchr(DIGITS, *c) - DIGITS);
+	name_of(name, *first);
+	return *first != 0 && str_eq(file, name);
+}
+
 static enum status list_segments(struct ledger *l)
 {
 	int fd = openat(l->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	char name[NAME_BYTES];
 	uint64_t first;
 
 	if (d == NULL)
 		return trouble("cannot list");
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		struct stat st;
-		if (sscanf(e->d_name, "intake-%16" SCNx64 ".log", &first) != 1 || first == 0)
-			continue;
-		name_of(name, first);
-		if (!str_eq(e->d_name, name))
+		if (!parse_name(e->d_name, &first))
 			continue;
 		if (fstatat(l->dir_fd, e->d_name, &st, 0) == 0)
 			add_segment(l, first, (uint64_t)st.st_size);

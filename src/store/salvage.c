@@ -268,10 +268,10 @@ enum status salvage_table(sqlite3 *from, sqlite3 *to, const char *table, int64_t
 
 	*out = (struct salvaged){.table = table};
 	TRY(read_columns(mem, &w));
-	if (w.columns[0] == '\0')
+	if (str_empty(w.columns))
 		return OK; /* a table that the old one did not have yet */
 	int count = 1;
-	for (const char *c = w.columns; *c != '\0'; c++)
+	for (const char *c = w.columns; c != NULL && *c != '\0'; c++)
 		count += *c == ',';
 	w.insert = prepared(to, sqlite3_mprintf("INSERT OR IGNORE INTO \"%w\" (%s) VALUES (%s)",
 						table, w.columns, marks(mem, count)));
