@@ -67,7 +67,7 @@ part() {
 		configure build-tsan -Dtesting=true -Db_sanitize=thread || return 1
 		export TSAN_OPTIONS=second_deadlock_stack=1
 		run "TSan: unit" build-tsan --suite unit
-		run "TSan: scenarios" build-tsan flow intake partitions
+		run "TSan: scenarios" build-tsan --suite scenario flow intake
 		;;
 	clang)
 		CC=clang configure build-clang || return 1
