@@ -542,6 +542,16 @@ static void share_out(struct schedule *s, int workers)
 	}
 }
 
+/* Not when it stops: the store still applies what was accepted, and tells what became due. */
+static int drop(struct schedule *s)
+{
+	pthread_cond_destroy(&s->due_changed);
+	pthread_cond_destroy(&s->ready_more);
+	pthread_cond_destroy(&s->at_rest);
+	pthread_mutex_destroy(&s->lock);
+	return 0;
+}
+
 static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 {
 	struct schedule *s = NEW(mem, struct schedule);
@@ -560,6 +570,7 @@ static struct schedule *make(void *mem, struct flow *flow, int max_workers)
 	clock_condition_init(&s->due_changed);
 	clock_condition_init(&s->at_rest);
 	pthread_cond_init(&s->ready_more, NULL);
+	talloc_set_destructor(s, drop);
 	return s;
 }
 
@@ -597,8 +608,4 @@ void schedule_stop(struct schedule *s, int64_t drain_ms)
 	pthread_join(s->dispatcher, NULL);
 	for (int w = 0; w < s->worker_count; w++)
 		pthread_join(s->workers[w], NULL);
-	pthread_cond_destroy(&s->due_changed);
-	pthread_cond_destroy(&s->ready_more);
-	pthread_cond_destroy(&s->at_rest);
-	pthread_mutex_destroy(&s->lock);
 }

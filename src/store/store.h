@@ -49,8 +49,8 @@ NODISCARD enum status store_health(struct store *s);
 enum lane { LANE_FLOW, LANE_TICKET };
 
 /* Called (on the writer thread, after the fsync) when something outside a worker made a lane due:
- * a new incident, a resolved event, an approval, the first waiting ticket operation. Set before
- * the first write; must not block. */
+ * a new incident, a resolved event, an approval, the first waiting ticket operation. Set once, at start,
+ * before store_each_due; must not block. */
 typedef void store_due_fn(int64_t incident, enum lane lane, int64_t due_ms, void *arg);
 void store_on_due(struct store *s, store_due_fn *due, void *arg);
 

@@ -60,8 +60,11 @@ struct writer {
 
 void writer_on_due(struct writer *w, store_due_fn *due, void *arg)
 {
+	pthread_mutex_lock(
+		&w->lock); /* what an earlier run left in the log is being applied already */
 	w->due_arg = arg;
 	w->due = due;
+	pthread_mutex_unlock(&w->lock);
 }
 
 void writer_due(struct writer *w, int64_t incident, enum lane lane, int64_t due_ms)
@@ -271,8 +274,12 @@ static void write_group(struct writer *w, struct write *group, size_t count)
 
 static void report(struct writer *w, struct write *group)
 {
-	for (size_t n = 0; n < w->due_count && w->due != NULL; n++)
-		w->due(w->dues[n].incident, w->dues[n].lane, w->dues[n].due_ms, w->due_arg);
+	pthread_mutex_lock(&w->lock);
+	store_due_fn *due = w->due;
+	void *arg = w->due_arg;
+	pthread_mutex_unlock(&w->lock);
+	for (size_t n = 0; n < w->due_count && due != NULL; n++)
+		due(w->dues[n].incident, w->dues[n].lane, w->dues[n].due_ms, arg);
 	for (struct write *op = group, *next; op != NULL; op = next) {
 		next = op->next; /* op may be gone once it is settled */
 		op->settled(op, op->status, op->message);
