@@ -213,7 +213,8 @@ static void hold(struct intake *in, struct admission *a)
 		struct key_hash h = keys_hash(in->keys, e->source, e->key);
 		if (keys_find(in->keys, h) != KEY_KNOWN)
 			keys_hold(in->keys, h);
-		else if (a->letter == 0) /* by an earlier member; a replay was known, and held back */
+		else if (a->letter ==
+			 0) /* by an earlier member; a replay was known, and held back */
 			a->results[n].outcome = ADMIT_DUPLICATE;
 	}
 }

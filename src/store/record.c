@@ -17,8 +17,9 @@ enum { VERSION = 1, TAG_EVENT = 1, TAG_REFUSAL = 2, SAMPLED = 1, KEYED = 2, RESO
 	T(source) \
 	T(type) \
 	T(subject) \
-	T(correlation_id) T(trace_id) T(span_id) T(key) T(partition_key) T(sequence) \
-		T(fingerprint) T(name) T(labels) T(annotations) T(generator_url)
+	T(correlation_id) \
+	T(trace_id) T(span_id) T(key) T(partition_key) T(sequence) T(fingerprint) T(name) \
+		T(labels) T(annotations) T(generator_url)
 #define REFUSAL_TEXTS(T) \
 	T(id) T(source) T(type) T(error) T(category) T(body) T(partition_key) T(report)
 

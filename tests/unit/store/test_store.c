@@ -178,8 +178,7 @@ static void add_ops(struct fixture *f)
 	c.ops = ops;
 	c.op_count = 2;
 	assert_int_equal(commit_one(f->store, &c, &due), OK);
-	assert_int_equal(commit_one(f->store, &c, &due),
-			 OK); /* known ids are not appended again */
+	assert_int_equal(commit_one(f->store, &c, &due), OK); /* known ids are not appended again */
 }
 
 static void operations_are_delivered_in_order_and_once(void **state)
