@@ -11,15 +11,12 @@ static const char CONTEXT[] = "intake record";
 
 enum { VERSION = 1, TAG_EVENT = 1, TAG_REFUSAL = 2, SAMPLED = 1, KEYED = 2, RESOLVED = 4 };
 
-/* The order on disk. */
+/* The order on disk. (clang-format never settles on this list.) */
+// clang-format off
 #define EVENT_TEXTS(T) \
-	T(id) \
-	T(source) \
-	T(type) \
-	T(subject) \
-	T(correlation_id) \
-	T(trace_id) T(span_id) T(key) T(partition_key) T(sequence) T(fingerprint) T(name) \
-		T(labels) T(annotations) T(generator_url)
+	T(id) T(source) T(type) T(subject) T(correlation_id) T(trace_id) T(span_id) T(key) \
+	T(partition_key) T(sequence) T(fingerprint) T(name) T(labels) T(annotations) T(generator_url)
+// clang-format on
 #define REFUSAL_TEXTS(T) \
 	T(id) T(source) T(type) T(error) T(category) T(body) T(partition_key) T(report)
 
