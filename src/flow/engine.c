@@ -9,6 +9,7 @@
 #include "flow/engine.h"
 
 #include <math.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -18,7 +19,7 @@
 #include "base/str.h"
 
 /* Steps that must not give up (escalate, close) start over after this pause. */
-enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000, CHAIN_MAX = 4 };
+enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000, CHAIN_MAX = 4, COMMIT_PAUSE_MS = 200 };
 
 /* a tracker that is away is noticed and waited for (SRE-012.9); this is for one that is there and
  * ails */
@@ -32,6 +33,7 @@ struct visit {
 	struct run run;
 	struct outcome outcome;
 	int64_t began_ms; /* monotonic */
+	bool called;	  /* a step of this visit may have called a function */
 	struct step_commit
 		waiting[CHAIN_MAX]; /* of steps that are to be committed with the next one */
 	size_t waiting_count;
@@ -218,6 +220,27 @@ static void tell_tickets(const struct visit *v, const struct step_commit *c,
 			tell_created(v->flow, c->after, r->ticket_key);
 }
 
+static void pause_commit(void)
+{
+	const struct timespec pause = {.tv_nsec = COMMIT_PAUSE_MS * 1000000L};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+/* What a call did is known here alone until it is durable: to run the step again, on a disk that
+ * takes nothing for a while, would call again each time. So the result is held. */
+static enum status commit_waiting(struct visit *v, size_t count, struct commit_result *r)
+{
+	const struct flow *flow = v->flow;
+	enum status s = store_commit_steps(flow->store, v->waiting, count, r);
+
+	while (v->called && s != OK && s != E_CANCELED && !atomic_load(&flow->stopping)) {
+		pause_commit();
+		s = store_commit_steps(flow->store, v->waiting, count, r);
+	}
+	return s;
+}
+
 /* Makes all that waits durable. `*due_ms` is -1 when the flow has ended. */
 static enum status flush(struct visit *v, int64_t *due_ms)
 {
@@ -225,7 +248,7 @@ static enum status flush(struct visit *v, int64_t *due_ms)
 	size_t count = v->waiting_count;
 
 	v->waiting_count = 0;
-	TRY(store_commit_steps(v->flow->store, v->waiting, count, &r));
+	TRY(commit_waiting(v, count, &r));
 	for (size_t n = 0; n < count; n++) {
 		tell(&v->waiting[n]);
 		tell_tickets(v, &v->waiting[n], &r);
@@ -352,6 +375,7 @@ static void begin_run(struct visit *v)
 			      .due_ms = v->job.due_ms};
 	v->outcome = (struct outcome){0};
 	v->began_ms = clock_monotonic();
+	v->called |= flow_steps[v->step].class == WORK_CALL;
 }
 
 static enum status visit_flow(const struct flow *flow, struct turn *turn, bool *more)

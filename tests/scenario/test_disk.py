@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from world import ANNOTATIONS, LABELS, World, event, eventually, post_event, request
+from world import ANNOTATIONS, LABELS, World, catalogue, event, eventually, post_event, request
 
 from harness import AGENT, PATIENCE_S  # noqa: E402
 
@@ -182,8 +182,8 @@ class MountedTest(Base):
 class BrokenTest(Base):
     """Calls that fail with EIO."""
 
-    def broken(self):
-        w = self.world()
+    def broken(self, **more):
+        w = self.world(**more)
         self.switch = os.path.join(w.agent.dir, "disk-double")
         w.agent.env.update({"LD_PRELOAD": os.environ["DISK_DOUBLE_LIBRARY"], "DISK_DOUBLE": self.switch, "DISK_DOUBLE_DIR": self.data,
                             "ASAN_OPTIONS": w.agent.env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
@@ -220,6 +220,26 @@ class BrokenTest(Base):
 
     def test_a_disk_that_the_kernel_makes_read_only_acknowledges_nothing_and_recovers(self):
         self.fails_and_recovers("readonly", "Read-only file system", "disk I/O error")
+
+    def test_a_call_whose_result_cannot_be_stored_is_not_repeated(self):
+        w = self.broken(functions=catalogue(idempotent=False))
+        w.functions.careless.add("pod-restart")
+
+        def repaired_and_broken(function, parameters):
+            w.rule.value = 0.0
+            self.set("write")
+        w.functions.on_effect = repaired_and_broken
+        w.fault()
+        w.fire()
+        self.unready(w, "Input/output error", "disk I/O error")
+        for _ in range(10):  # the result cannot be stored all the while
+            time.sleep(0.3)
+            w.tick(2)
+        self.assertEqual(len(w.functions.calls()), 1)
+        self.set("")
+        self.ready_again(w)
+        incident = w.until_state("recovered")
+        self.assertEqual((len(w.functions.effects), incident["action"]["result"]), (1, "success"))
 
     def test_what_a_failed_sync_left_in_the_file_is_not_believed_after_a_kill(self):
         w = self.broken()
