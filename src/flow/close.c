@@ -116,7 +116,9 @@ enum status step_close(struct run *run, struct outcome *out)
 	if (i->resolved_ms != 0)
 		return finish(run, out, false);
 	if (nobody_can_tell(run->flow, &peer))
-		return run_await(out, peer, 0);
+		/* Prometheus wakes it at once; either can tell, so it looks now and then as well */
+		return run_await(out, peer,
+				 run->flow->alertmanager.url == NULL ? 0 : next_poll(run));
 	TRY(ask(run, &by));
 	if (by == NULL) {
 		*out = (struct outcome){.kind = OUTCOME_WAIT, .due_ms = next_poll(run)};
