@@ -493,6 +493,8 @@ static void look_round(struct watch *w, const struct round *r)
 	for (size_t n = 0; n < r->count && !w->stopping; n++)
 		if (replies[n].status != E_CANCELED)
 			judge(w, r->peers[n], &replies[n], r->began_ms);
+		else /* not for our end: the client failed, which says nothing of the peer */
+			w->peers[r->peers[n]].next_look_ms = clock_monotonic() + IDLE_MS;
 }
 
 static void *serve(void *arg)

@@ -2,7 +2,7 @@
  * Are the peers there? One breaker per peer, fed by every call that names it (http_client_observe) and by looks of its
  * own: one thread makes a cheap request to each peer every two seconds. What fails once is looked at more closely at
  * once, on new connections; only when three looks in a row failed, or five calls within a minute, is the peer away. An
- * away peer is tried about once a second with a request that shows that it does its work, and is back after two good
+ * away peer is tried every half a second to three seconds with a request that shows that it does its work, and is back after two good
  * answers in a row. While it is away nobody else needs to try.
  *
  * Looks carry no event, and the cheap ones no credentials. All functions may be called from any thread; those that take
@@ -52,7 +52,7 @@ struct watch *watch_new(void *mem, struct http_client *http);
 /* Before watch_start. Copies what it needs; the texts of the requests are copied too. */
 void watch_add(struct watch *w, const struct watch_peer *p);
 /* Calls that name `component` go to many hosts: each is a peer of its own, named "component:host", looked at by
- * connecting only, while it is in use. */
+ * connecting only, while it is in use or away. */
 void watch_add_hosts(struct watch *w, const char *component, const char *ca_file);
 NODISCARD enum status watch_start(struct watch *w, watch_change_fn *changed, void *arg);
 /* No change is told any more. After http_client_stop, or it waits for the looks under way; before the client is freed.
