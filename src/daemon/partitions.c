@@ -29,7 +29,7 @@ struct partitions {
 	struct flow *flow;
 	struct schedule *schedule;
 	pthread_t thread;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock, counting; /* counting: the gauge, which scrapes and changes set */
 	pthread_cond_t changed;
 	struct note notes[WATCH_PEERS_MAX];
 	bool overflows[WATCH_PEERS_MAX]; /* more wait than the outbox may hold */
@@ -46,10 +46,12 @@ static void count_away(struct partitions *p)
 {
 	struct watch_view v;
 
+	pthread_mutex_lock(&p->counting);
 	for (int n = 0; watch_view(p->flow->watch, n, &v); n++)
 		metric_set(M_PARTITION_ACTIVE, 0, v.component);
 	for (int n = 0; watch_view(p->flow->watch, n, &v); n++)
 		metric_add(M_PARTITION_ACTIVE, v.away, v.component);
+	pthread_mutex_unlock(&p->counting);
 }
 
 static void went_away(struct partitions *p, const struct watch_change *c)
@@ -61,9 +63,11 @@ static void went_away(struct partitions *p, const struct watch_change *c)
 		  "kind", c->kind, "error", c->error, "seconds", seconds(tmp, c->lasted_ms), NULL);
 	pthread_mutex_lock(&p->lock);
 	struct note *n = &p->notes[c->peer];
+	/* away again before that was written: it has not ended, and one row tells of both */
+	n->detected_ms = n->begins ? n->detected_ms : c->at_ms - c->lasted_ms;
 	n->begins = true;
+	n->ends = n->was_here = n->settles = false;
 	n->component = c->component;
-	n->detected_ms = c->at_ms - c->lasted_ms;
 	str_print(n->name, sizeof(n->name), "%s", c->name);
 	str_print(n->kind, sizeof(n->kind), "%s", c->kind);
 	str_print(n->error, sizeof(n->error), "%s", c->error);
@@ -241,12 +245,12 @@ static void put_back(struct note *to, const struct note *left)
 		to->healed_ms = newer.healed_ms;
 		to->buffered = newer.buffered;
 	} else if (newer.begins) {
-		to->ends = false; /* away again: it has not ended */
+		to->ends = to->was_here = to->settles = false; /* away again: it has not ended */
 	}
 	if (newer.begins && !left->begins)
 		*to = newer;
 	to->replayed = left->replayed + newer.replayed;
-	to->settles = left->settles || newer.settles;
+	to->settles = to->settles || newer.settles;
 }
 
 static void write_notes(struct partitions *p)
@@ -314,6 +318,7 @@ static int drop(struct partitions *p)
 {
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->counting);
 	return 0;
 }
 
@@ -326,6 +331,7 @@ enum status partitions_new(void *mem, const struct settings *s, struct flow *flo
 	p->settings = s;
 	p->flow = flow;
 	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->counting, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->changed, &attributes);
