@@ -45,7 +45,8 @@ follows. A POST counts when it was answered with 2xx; each run ends only when ev
 (counted there, from outside), and fails when something is missing. Alertmanager writes nothing to disk before it answers.
 Between an alert and the call of its function two fsyncs are needed: the event must be durable, and the intent to call.
 The rate of accepting is not the rate of working: in a storm the intake log fills faster than the database applies it, until
-256 MiB wait and senders get 503; the tables below say how much waited and how long it took to work it off.
+256 MiB wait and senders get 503; the tables below say how much waited and how long it took to work it off: the rate with
+the draining is the one that can be kept up. What one fsync takes is measured anew before each row that needs it.
 
 Measured by programs of their own: kills and power cuts ([docs/results/torture.md](../docs/results/torture.md), `make torture`),
 partitions ([partition.md](partition.md), `bench/partition.py`), capture of dead letters (`bench/letters.py`), schema versions
