@@ -86,6 +86,35 @@ static void the_first_violations_are_reported_and_no_more_than_the_limit(void **
 	assert_int_equal(v.count, 0);
 }
 
+/* What is quoted goes into JSON: half a code point at its end would make none of it. */
+static void what_is_quoted_is_cut_between_code_points(void **state)
+{
+	static const char *const POINTS[] = {"ä", "日", "🔥"};
+
+	(void)state;
+	for (size_t n = 0; n < 3 * 4; n++) {
+		SCOPE(mem);
+		struct json_verdict v;
+		struct json_schema *s = NULL;
+		char *name = str_dup(mem, "");
+		for (size_t i = 0; i < 196 + n % 4; i++)
+			str_add(&name, "x");
+		str_add(&name, "%s>>>>>", POINTS[n / 4]);
+		json_t *doc = json_pack("{s:{s:i}}", "additionalProperties", "minimum", 2);
+		json_t *value = json_pack("{s:i}", name, 1);
+		assert_int_equal(json_schema_compile(mem, mem_own(mem, doc), &s), OK);
+		assert_false(json_schema_accepts(mem, s, mem_own(mem, value), &v));
+		assert_non_null(mem_own(mem, json_string(v.violations[0].text)));
+		assert_non_null(strstr(v.violations[0].text, "… must be at least 2"));
+
+		doc = json_pack("{s:s}", "pattern", name + 100);
+		assert_int_equal(json_schema_compile(mem, mem_own(mem, doc), &s), OK);
+		value = mem_own(mem, json_string("y"));
+		assert_false(json_schema_accepts(mem, s, value, &v));
+		assert_non_null(mem_own(mem, json_string(v.violations[0].text)));
+	}
+}
+
 static void what_would_be_ignored_is_refused_with_its_place(void **state)
 {
 	static const struct {
@@ -202,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_violation_names_pointer_rule_and_reason),
 		cmocka_unit_test(the_first_violations_are_reported_and_no_more_than_the_limit),
+		cmocka_unit_test(what_is_quoted_is_cut_between_code_points),
 		cmocka_unit_test(what_would_be_ignored_is_refused_with_its_place),
 		cmocka_unit_test(a_schema_that_refers_to_itself_further_down_is_fine),
 		cmocka_unit_test(chains_of_references_are_bounded),
