@@ -138,6 +138,8 @@ static void what_would_be_ignored_is_refused_with_its_place(void **state)
 		{"{\"pattern\":\"(\"}", "pattern: "},
 		{"{\"items\":[1]}", "a schema must be an object or a boolean"},
 		{"{\"properties\":{\"a\":[\"b\"]}}", "properties: a: a schema must be"},
+		{"{\"patternProperties\":{\"(\":[\"b\"]}}",
+		 "patternProperties: (: a schema must be"},
 		{"{\"type\":[]}", "type: must name a type"},
 	};
 
@@ -161,6 +163,23 @@ static void a_schema_that_refers_to_itself_further_down_is_fine(void **state)
 	(void)state;
 	assert_true(json_schema_accepts(mem, s, parsed(mem, "{\"v\":1,\"next\":{\"v\":2}}"), NULL));
 	assert_false(json_schema_accepts(mem, s, parsed(mem, "{\"v\":1,\"next\":{}}"), NULL));
+}
+
+/* Each alone is small enough. */
+static void all_patterns_together_are_bounded(void **state)
+{
+	SCOPE(mem);
+	json_t *all = json_array();
+	json_t *doc = mem_own(mem, json_pack("{s:o}", "allOf", all));
+	struct json_schema *s = NULL;
+
+	(void)state;
+	for (int n = 0; n < 32; n++)
+		json_array_append_new(all, json_pack("{s:s}", "pattern", "(ab){999}"));
+	assert_int_equal(json_schema_compile(mem, doc, &s), OK);
+	json_array_append_new(all, json_pack("{s:{s:{}}}", "patternProperties", "(ab){999}"));
+	assert_int_equal(json_schema_compile(mem, doc, &s), E_INVALID);
+	assert_non_null(strstr(status_message(), "all patterns together"));
 }
 
 /* Each references the next: what the document's own depth does not bound. */
@@ -234,6 +253,7 @@ int main(void)
 		cmocka_unit_test(what_is_quoted_is_cut_between_code_points),
 		cmocka_unit_test(what_would_be_ignored_is_refused_with_its_place),
 		cmocka_unit_test(a_schema_that_refers_to_itself_further_down_is_fine),
+		cmocka_unit_test(all_patterns_together_are_bounded),
 		cmocka_unit_test(chains_of_references_are_bounded),
 		cmocka_unit_test(work_is_bounded_and_too_much_of_it_is_no_success),
 		cmocka_unit_test(a_large_constant_costs_nothing_where_nobody_listens),
