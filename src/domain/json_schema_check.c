@@ -327,7 +327,8 @@ static bool check_format(struct check *c, const struct node *n, const char *text
 
 static bool matches(struct check *c, const struct pattern *p, const char *text)
 {
-	return spend(c, 1 + strlen(text) * pattern_steps(p) / 16) && pattern_search(p, text);
+	/* the machine starts before the first code point: an empty text costs too */
+	return spend(c, 1 + (strlen(text) + 1) * pattern_steps(p) / 16) && pattern_search(p, text);
 }
 
 static const char *shown_pattern(const struct check *c, const struct node *n)
@@ -458,12 +459,14 @@ static bool check_required(struct check *c, const json_t *names, const json_t *v
 	size_t i;
 	json_t *name;
 
+	if (!spend(c, json_array_size(names)))
+		return false;
 	json_array_foreach ((json_t *)names, i, name) {
 		const struct place here = {.up = at, .name = json_string_value(name)};
 		if (json_object_get(v, json_string_value(name)) == NULL)
 			good = no(c, &here, rule, "is missing");
 	}
-	return good && spend(c, json_array_size(names));
+	return good;
 }
 
 static bool check_dependencies(struct check *c, const struct node *n, const json_t *v,
@@ -471,6 +474,8 @@ static bool check_dependencies(struct check *c, const struct node *n, const json
 {
 	bool good = true;
 
+	if (!spend(c, n->dependencies.count))
+		return false;
 	for (size_t i = 0; i < n->dependencies.count; i++) {
 		const struct member *m = &n->dependencies.list[i];
 		if (json_object_get(v, m->name) == NULL)

@@ -222,6 +222,42 @@ static void work_is_bounded_and_too_much_of_it_is_no_success(void **state)
 	assert_true(clock_monotonic() - began < 1500);
 }
 
+/* A thousand names, patterns or dependencies for each of two thousand small items. */
+static void what_finds_nothing_is_work_too(void **state)
+{
+	SCOPE(mem);
+	json_t *names = mem_own(mem, json_array());
+	json_t *dependencies = mem_own(mem, json_object());
+	json_t *objects = mem_own(mem, json_array());
+	json_t *texts = mem_own(mem, json_array());
+
+	(void)state;
+	for (int n = 0; n < 1000; n++) {
+		json_array_append_new(names, json_string(str_fmt(mem, "n%d", n)));
+		json_object_set_new(dependencies, str_fmt(mem, "n%d", n), json_array());
+	}
+	for (int n = 0; n < 2000; n++) {
+		json_array_append_new(objects, json_object());
+		json_array_append_new(texts, json_string(""));
+	}
+	const struct {
+		json_t *schema;
+		const json_t *value;
+	} CASES[] = {
+		{json_pack("{s:{s:[{s:O}, b]}}", "items", "anyOf", "required", names, 1), objects},
+		{json_pack("{s:{s:O}}", "items", "dependencies", dependencies), objects},
+		{json_pack("{s:{s:s}}", "items", "pattern", "(ab){0,600}"), texts},
+	};
+	for (size_t n = 0; n < sizeof(CASES) / sizeof(CASES[0]); n++) {
+		struct json_schema *s = NULL;
+		struct json_verdict v;
+		assert_int_equal(json_schema_compile(mem, mem_own(mem, CASES[n].schema), &s), OK);
+		if (json_schema_accepts(mem, s, CASES[n].value, &v))
+			fail_msg("case %zu costs nothing", n);
+		assert_string_equal(v.violations[0].rule, "work");
+	}
+}
+
 /* Texts for reports are made only where somebody reads them. */
 static void a_large_constant_costs_nothing_where_nobody_listens(void **state)
 {
@@ -256,6 +292,7 @@ int main(void)
 		cmocka_unit_test(all_patterns_together_are_bounded),
 		cmocka_unit_test(chains_of_references_are_bounded),
 		cmocka_unit_test(work_is_bounded_and_too_much_of_it_is_no_success),
+		cmocka_unit_test(what_finds_nothing_is_work_too),
 		cmocka_unit_test(a_large_constant_costs_nothing_where_nobody_listens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
