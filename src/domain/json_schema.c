@@ -12,15 +12,15 @@
 #include "base/str.h"
 #include "domain/json_schema_parts.h"
 
-enum { NODES_MAX = 2048, NESTED_MAX = 128, STEPS_MAX = 65536 };
+enum { NODES_MAX = 2048, NESTED_MAX = 128, COST_MAX = 65536 };
 
 struct compiler {
 	void *mem;
 	json_t *doc;
 	struct node **nodes;
 	size_t count;
-	size_t steps; /* of all patterns: what they keep in memory */
-	int nested;   /* $ref included: bounds the stack */
+	size_t cost; /* of all patterns: bounds what they keep in memory */
+	int nested;  /* $ref included: bounds the stack */
 };
 
 static enum status node_of(struct compiler *c, const json_t *schema, struct node **out);
@@ -136,10 +136,11 @@ static enum status pattern_of(struct compiler *c, const char *text, const struct
 	if (text == NULL)
 		return failure(E_INVALID, "must be a string");
 	TRY(pattern_compile(c->mem, text, &p));
-	c->steps += pattern_steps(p);
-	if (c->steps > STEPS_MAX)
-		return failure(E_INVALID, "all patterns together have more than %d steps",
-			       STEPS_MAX);
+	c->cost += pattern_cost(p);
+	if (c->cost > COST_MAX)
+		return failure(E_INVALID,
+			       "all patterns together have more than %d steps and ranges",
+			       COST_MAX);
 	*out = p;
 	return OK;
 }

@@ -328,7 +328,7 @@ static bool check_format(struct check *c, const struct node *n, const char *text
 static bool matches(struct check *c, const struct pattern *p, const char *text)
 {
 	/* the machine starts before the first code point: an empty text costs too */
-	return spend(c, 1 + (strlen(text) + 1) * pattern_steps(p) / 16) && pattern_search(p, text);
+	return spend(c, 1 + (strlen(text) + 1) * pattern_cost(p) / 16) && pattern_search(p, text);
 }
 
 static const char *shown_pattern(const struct check *c, const struct node *n)
