@@ -96,6 +96,15 @@ char *str_cut(void *mem, const char *s, size_t points)
 	return str_dup(mem, s);
 }
 
+char *str_fit(void *mem, const char *s, size_t bytes)
+{
+	size_t n = strnlen(s, bytes);
+
+	while (n > 0 && !starts_code_point(s[n]))
+		n--;
+	return str_ndup(mem, s, n);
+}
+
 char *str_lower(void *mem, const char *s)
 {
 	char *copy = str_dup(mem, s);

@@ -27,6 +27,9 @@ bool str_ends(const char *s, const char *suffix);
 /* At most `points` code points of s, with "…" in place of what was cut. */
 char *str_cut(void *mem, const char *s, size_t points);
 
+/* At most `bytes` bytes of s, cut between code points. */
+char *str_fit(void *mem, const char *s, size_t bytes);
+
 char *str_lower(void *mem, const char *s); /* ASCII only */
 
 /* Strict numbers: the whole text, no sign tricks, in range; else E_INVALID with a message. */

@@ -222,7 +222,7 @@ static void identify(void *mem, const struct broker_delivery *d, struct death *d
 		death->event_source = str_fmt(mem, "rabbitmq/%s",
 					      *death->queue != '\0' ? death->queue : d->queue);
 	if (*death->event_id == '\0' && !str_empty(message))
-		death->event_id = str_ndup(mem, message, LIMIT_ATTRIBUTE_BYTES);
+		death->event_id = str_fit(mem, message, LIMIT_ATTRIBUTE_BYTES);
 	if (*death->event_id == '\0')
 		death->event_id = str_fmt(mem, "sha256:%s", d->digest);
 }

@@ -421,8 +421,9 @@ static char *target_of(void *mem, const json_t *documents)
 	json_array_foreach (documents, n, doc) {
 		const char *type = json_str(doc, "type");
 		const char *version = json_str(doc, "version");
-		str_add(&text, "%s%.100s/%.20s", n == 0 ? "/" : ", ", type == NULL ? "?" : type,
-			version == NULL ? "?" : version);
+		str_add(&text, "%s%s/%s", n == 0 ? "/" : ", ",
+			str_fit(mem, type == NULL ? "?" : type, 100),
+			str_fit(mem, version == NULL ? "?" : version, 20));
 		if (strlen(text) > 500)
 			break;
 	}

@@ -68,14 +68,7 @@ static const struct {
 
 static const char *fit(void *mem, const char *text)
 {
-	if (text == NULL)
-		return NULL;
-	size_t n = strlen(text);
-	if (n <= LIMIT_ATTRIBUTE_BYTES)
-		return str_dup(mem, text);
-	for (n = LIMIT_ATTRIBUTE_BYTES; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
-		;
-	return str_ndup(mem, text, n);
+	return text == NULL ? NULL : str_fit(mem, text, LIMIT_ATTRIBUTE_BYTES);
 }
 
 static const char *scalar_text(void *mem, const json_t *value)

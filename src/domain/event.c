@@ -444,7 +444,7 @@ static enum status finish_event(void *mem, const struct source *from, const stru
 
 static const char *fit(void *mem, const char *text)
 {
-	return text == NULL ? "" : str_ndup(mem, text, strnlen(text, LIMIT_ATTRIBUTE_BYTES));
+	return text == NULL ? "" : str_fit(mem, text, LIMIT_ATTRIBUTE_BYTES);
 }
 
 static void refuse(void *mem, struct event_member *m, const struct draft *d, const char *where,

@@ -12,14 +12,15 @@
 #include "base/str.h"
 #include "domain/json_schema_parts.h"
 
-enum { NODES_MAX = 2048, NESTED_MAX = 128 };
+enum { NODES_MAX = 2048, NESTED_MAX = 128, COST_MAX = 65536 };
 
 struct compiler {
 	void *mem;
 	json_t *doc;
 	struct node **nodes;
 	size_t count;
-	int nested; /* $ref included: bounds the stack */
+	size_t cost; /* of all patterns: bounds what they keep in memory */
+	int nested;  /* $ref included: bounds the stack */
 };
 
 static enum status node_of(struct compiler *c, const json_t *schema, struct node **out);
@@ -135,6 +136,11 @@ static enum status pattern_of(struct compiler *c, const char *text, const struct
 	if (text == NULL)
 		return failure(E_INVALID, "must be a string");
 	TRY(pattern_compile(c->mem, text, &p));
+	c->cost += pattern_cost(p);
+	if (c->cost > COST_MAX)
+		return failure(E_INVALID,
+			       "all patterns together have more than %d steps and ranges",
+			       COST_MAX);
 	*out = p;
 	return OK;
 }
@@ -220,12 +226,16 @@ static enum status members_of(struct compiler *c, const json_t *value, bool patt
 	return OK;
 }
 
-static enum status no_arrays(const struct members *all)
+/* Before anything is compiled: a name may be a large pattern. */
+static enum status no_arrays(const json_t *value)
 {
-	for (size_t i = 0; i < all->count; i++)
-		if (all->list[i].names != NULL)
+	const char *name;
+	json_t *schema;
+
+	json_object_foreach ((json_t *)value, name, schema)
+		if (json_is_array(schema))
 			return failure(E_INVALID, "%.60s: a schema must be an object or a boolean",
-				       all->list[i].name);
+				       name);
 	return OK;
 }
 
@@ -233,16 +243,16 @@ static enum status compile_properties(struct compiler *c, struct node *n, const 
 				      int which)
 {
 	(void)which;
-	TRY(members_of(c, value, false, &n->properties));
-	return no_arrays(&n->properties);
+	TRY(no_arrays(value));
+	return members_of(c, value, false, &n->properties);
 }
 
 static enum status compile_patterns(struct compiler *c, struct node *n, const json_t *value,
 				    int which)
 {
 	(void)which;
-	TRY(members_of(c, value, true, &n->patterns));
-	return no_arrays(&n->patterns);
+	TRY(no_arrays(value));
+	return members_of(c, value, true, &n->patterns);
 }
 
 static enum status compile_dependencies(struct compiler *c, struct node *n, const json_t *value,
@@ -260,8 +270,8 @@ static enum status compile_definitions(struct compiler *c, struct node *n, const
 
 	(void)n;
 	(void)which;
-	TRY(members_of(c, value, false, &unused));
-	return no_arrays(&unused);
+	TRY(no_arrays(value));
+	return members_of(c, value, false, &unused);
 }
 
 static enum status compile_schema(struct compiler *c, struct node *n, const json_t *value,

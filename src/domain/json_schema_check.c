@@ -14,6 +14,7 @@
 #include "domain/json_schema_parts.h"
 
 enum { DEPTH_MAX = 192, WORK_MAX = 200000 };
+enum { POINTER_BYTES = 200, PATTERN_BYTES = 100 }; /* of what a report quotes */
 
 static const char *const SIZE_NAMES[SIZES] = {"minLength", "maxLength",	    "minItems",
 					      "maxItems",  "minProperties", "maxProperties"};
@@ -73,9 +74,9 @@ static bool PRINTF(4, 5)
 	va_start(args, fmt);
 	char *text = mem_check(talloc_vasprintf(c->mem, fmt, args));
 	va_end(args);
-	bool long_pointer = strlen(v->pointer) > 200;
-	v->text = str_fmt(c->mem, "%.200s%s%s%s", v->pointer, long_pointer ? "…" : "",
-			  *v->pointer == '\0' ? "" : " ", text);
+	bool long_pointer = strlen(v->pointer) > POINTER_BYTES;
+	v->text = str_fmt(c->mem, "%s%s%s%s", str_fit(c->mem, v->pointer, POINTER_BYTES),
+			  long_pointer ? "…" : "", *v->pointer == '\0' ? "" : " ", text);
 	return false;
 }
 
@@ -326,7 +327,13 @@ static bool check_format(struct check *c, const struct node *n, const char *text
 
 static bool matches(struct check *c, const struct pattern *p, const char *text)
 {
-	return spend(c, 1 + strlen(text) * pattern_steps(p) / 16) && pattern_search(p, text);
+	/* the machine starts before the first code point: an empty text costs too */
+	return spend(c, 1 + (strlen(text) + 1) * pattern_cost(p) / 16) && pattern_search(p, text);
+}
+
+static const char *shown_pattern(const struct check *c, const struct node *n)
+{
+	return is_heard(c) ? str_fit(c->mem, n->pattern_text, PATTERN_BYTES) : "";
 }
 
 static bool check_string(struct check *c, const struct node *n, const json_t *v,
@@ -340,7 +347,7 @@ static bool check_string(struct check *c, const struct node *n, const json_t *v,
 	bool good = !sized || check_size(c, n, MIN_LENGTH, points(text), "characters", at);
 
 	if (n->pattern != NULL && !matches(c, n->pattern, text))
-		good = no(c, at, "pattern", "must match %.100s", n->pattern_text);
+		good = no(c, at, "pattern", "must match %s", shown_pattern(c, n));
 	return check_format(c, n, text, at) && good;
 }
 
@@ -452,12 +459,14 @@ static bool check_required(struct check *c, const json_t *names, const json_t *v
 	size_t i;
 	json_t *name;
 
+	if (!spend(c, json_array_size(names)))
+		return false;
 	json_array_foreach ((json_t *)names, i, name) {
 		const struct place here = {.up = at, .name = json_string_value(name)};
 		if (json_object_get(v, json_string_value(name)) == NULL)
 			good = no(c, &here, rule, "is missing");
 	}
-	return good && spend(c, json_array_size(names));
+	return good;
 }
 
 static bool check_dependencies(struct check *c, const struct node *n, const json_t *v,
@@ -465,6 +474,8 @@ static bool check_dependencies(struct check *c, const struct node *n, const json
 {
 	bool good = true;
 
+	if (!spend(c, n->dependencies.count))
+		return false;
 	for (size_t i = 0; i < n->dependencies.count; i++) {
 		const struct member *m = &n->dependencies.list[i];
 		if (json_object_get(v, m->name) == NULL)

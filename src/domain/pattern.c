@@ -36,7 +36,7 @@ struct instruction {
 
 struct pattern {
 	struct instruction *program;
-	size_t steps;
+	size_t steps, cost;
 };
 
 enum kind { EMPTY, LEAF, BOTH, EITHER, REPEAT };
@@ -120,6 +120,33 @@ static void add_named(struct parser *p, struct set *s, const struct named_set *n
 	}
 	if (negated)
 		add_range(p, s, from, 0x10ffff);
+}
+
+static int by_first(const void *a, const void *b)
+{
+	uint32_t x = ((const struct range *)a)->first;
+	uint32_t y = ((const struct range *)b)->first;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sorted, and what overlaps or touches made one: each range costs at every code point. */
+static void merge_ranges(struct parser *p, struct set *s)
+{
+	size_t last = 0;
+
+	if (s->count == 0)
+		return;
+	qsort(s->ranges, s->count, sizeof(s->ranges[0]), by_first);
+	for (size_t n = 1; n < s->count; n++) {
+		const struct range next = s->ranges[n];
+		if (next.first > s->ranges[last].last + 1)
+			s->ranges[++last] = next;
+		else if (next.last > s->ranges[last].last)
+			s->ranges[last].last = next.last;
+	}
+	s->count = last + 1;
+	s->ranges = GROW(p->pattern, s->ranges, struct range, s->count);
 }
 
 static bool set_holds(const struct set *s, uint32_t point)
@@ -284,6 +311,7 @@ static enum status parse_set(struct parser *p, struct piece **out)
 	}
 	if (!take(p, ']'))
 		return failure(E_INVALID, "a [ without ]");
+	merge_ranges(p, s);
 	*out = leaf_set(p, s);
 	return OK;
 }
@@ -439,6 +467,7 @@ static enum status add(struct emitter *e, struct instruction i, uint32_t *at)
 	}
 	*at = (uint32_t)p->steps;
 	p->program[p->steps++] = i;
+	p->cost += 1 + (i.set == NULL ? 0 : i.set->count);
 	return OK;
 }
 
@@ -539,6 +568,11 @@ enum status pattern_compile(void *mem, const char *text, struct pattern **out)
 size_t pattern_steps(const struct pattern *p)
 {
 	return p->steps;
+}
+
+size_t pattern_cost(const struct pattern *p)
+{
+	return p->cost;
 }
 
 struct states {

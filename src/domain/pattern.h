@@ -19,5 +19,7 @@ NODISCARD enum status pattern_compile(void *mem, const char *text, struct patter
 /* True when it matches anywhere in the text (which is valid UTF-8). */
 bool pattern_search(const struct pattern *p, const char *text);
 
-/* How much one code point of text can cost. */
-size_t pattern_steps(const struct pattern *p);
+size_t pattern_steps(const struct pattern *p); /* at most PATTERN_STEPS_MAX */
+
+/* How much one code point of text can cost: one for each step, and one more for each range of a set. */
+size_t pattern_cost(const struct pattern *p);

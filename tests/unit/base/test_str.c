@@ -44,6 +44,25 @@ static void texts_are_cut_by_code_points(void **state)
 		assert_string_equal(str_cut(tmp, CASES[i].text, CASES[i].points), CASES[i].cut);
 }
 
+static void texts_are_fit_into_bytes_between_code_points(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t bytes;
+		const char *fit;
+	} CASES[] = {
+		{"", 0, ""},	   {"", 5, ""},	   {"a", 0, ""},    {"abc", 3, "abc"},
+		{"abc", 2, "ab"},  {"xü", 2, "x"}, {"xü", 3, "xü"}, {"x日", 3, "x"},
+		{"x日", 4, "x日"}, {"x🔥", 4, "x"}, {"x🔥", 2, "x"},  {"x🔥y", 5, "x🔥"},
+		{"🔥", 3, ""},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(str_fit(tmp, CASES[i].text, CASES[i].bytes), CASES[i].fit);
+}
+
 static void copies_belong_to_their_context(void **state)
 {
 	SCOPE(tmp);
@@ -320,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_cut_by_code_points),
+		cmocka_unit_test(texts_are_fit_into_bytes_between_code_points),
 		cmocka_unit_test(copies_belong_to_their_context),
 		cmocka_unit_test(a_text_grows),
 		cmocka_unit_test(texts_are_compared),

@@ -125,6 +125,28 @@ static void envelopes_are_checked(void **state)
 	}
 }
 
+/* What is refused is named in the reply, which is JSON. */
+static void a_refused_attribute_is_cut_between_code_points(void **state)
+{
+	static const char *const POINTS[] = {"ä", "日", "🔥"};
+
+	(void)state;
+	for (size_t n = 0; n < 3 * 4; n++) {
+		SCOPE(mem);
+		struct event_set *set = NULL;
+		char *id = str_dup(mem, "");
+		for (size_t i = 0; i < 1020 + n % 4; i++)
+			str_add(&id, "x");
+		str_add(&id, "%s%s%s", POINTS[n / 4], POINTS[n / 4], POINTS[n / 4]);
+		assert_int_equal(
+			decode(mem, STRUCTURED, NULL, str_fmt(mem, EVENT("%s", ""), id), &set), OK);
+		assert_null(set->members[0].event);
+		assert_non_null(mem_own(mem, json_string(set->members[0].id)));
+		assert_true(strlen(set->members[0].id) <= 1024);
+		assert_true(strlen(set->members[0].id) > 1020);
+	}
+}
+
 static void base64_data_is_read(void **state)
 {
 	SCOPE(mem);
@@ -371,6 +393,7 @@ int main(void)
 		cmocka_unit_test(the_mode_follows_the_content_type),
 		cmocka_unit_test(other_formats_are_unsupported),
 		cmocka_unit_test(envelopes_are_checked),
+		cmocka_unit_test(a_refused_attribute_is_cut_between_code_points),
 		cmocka_unit_test(base64_data_is_read),
 		cmocka_unit_test(a_header_may_fill_but_not_contradict),
 		cmocka_unit_test(the_correlation_id_has_an_order_and_a_charset),

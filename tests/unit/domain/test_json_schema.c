@@ -86,6 +86,35 @@ static void the_first_violations_are_reported_and_no_more_than_the_limit(void **
 	assert_int_equal(v.count, 0);
 }
 
+/* What is quoted goes into JSON: half a code point at its end would make none of it. */
+static void what_is_quoted_is_cut_between_code_points(void **state)
+{
+	static const char *const POINTS[] = {"ä", "日", "🔥"};
+
+	(void)state;
+	for (size_t n = 0; n < 3 * 4; n++) {
+		SCOPE(mem);
+		struct json_verdict v;
+		struct json_schema *s = NULL;
+		char *name = str_dup(mem, "");
+		for (size_t i = 0; i < 196 + n % 4; i++)
+			str_add(&name, "x");
+		str_add(&name, "%s>>>>>", POINTS[n / 4]);
+		json_t *doc = json_pack("{s:{s:i}}", "additionalProperties", "minimum", 2);
+		json_t *value = json_pack("{s:i}", name, 1);
+		assert_int_equal(json_schema_compile(mem, mem_own(mem, doc), &s), OK);
+		assert_false(json_schema_accepts(mem, s, mem_own(mem, value), &v));
+		assert_non_null(mem_own(mem, json_string(v.violations[0].text)));
+		assert_non_null(strstr(v.violations[0].text, "… must be at least 2"));
+
+		doc = json_pack("{s:s}", "pattern", name + 100);
+		assert_int_equal(json_schema_compile(mem, mem_own(mem, doc), &s), OK);
+		value = mem_own(mem, json_string("y"));
+		assert_false(json_schema_accepts(mem, s, value, &v));
+		assert_non_null(mem_own(mem, json_string(v.violations[0].text)));
+	}
+}
+
 static void what_would_be_ignored_is_refused_with_its_place(void **state)
 {
 	static const struct {
@@ -109,6 +138,8 @@ static void what_would_be_ignored_is_refused_with_its_place(void **state)
 		{"{\"pattern\":\"(\"}", "pattern: "},
 		{"{\"items\":[1]}", "a schema must be an object or a boolean"},
 		{"{\"properties\":{\"a\":[\"b\"]}}", "properties: a: a schema must be"},
+		{"{\"patternProperties\":{\"(\":[\"b\"]}}",
+		 "patternProperties: (: a schema must be"},
 		{"{\"type\":[]}", "type: must name a type"},
 	};
 
@@ -132,6 +163,23 @@ static void a_schema_that_refers_to_itself_further_down_is_fine(void **state)
 	(void)state;
 	assert_true(json_schema_accepts(mem, s, parsed(mem, "{\"v\":1,\"next\":{\"v\":2}}"), NULL));
 	assert_false(json_schema_accepts(mem, s, parsed(mem, "{\"v\":1,\"next\":{}}"), NULL));
+}
+
+/* Each alone is small enough. */
+static void all_patterns_together_are_bounded(void **state)
+{
+	SCOPE(mem);
+	json_t *all = json_array();
+	json_t *doc = mem_own(mem, json_pack("{s:o}", "allOf", all));
+	struct json_schema *s = NULL;
+
+	(void)state;
+	for (int n = 0; n < 32; n++)
+		json_array_append_new(all, json_pack("{s:s}", "pattern", "(ab){999}"));
+	assert_int_equal(json_schema_compile(mem, doc, &s), OK);
+	json_array_append_new(all, json_pack("{s:{s:{}}}", "patternProperties", "(ab){999}"));
+	assert_int_equal(json_schema_compile(mem, doc, &s), E_INVALID);
+	assert_non_null(strstr(status_message(), "all patterns together"));
 }
 
 /* Each references the next: what the document's own depth does not bound. */
@@ -174,6 +222,42 @@ static void work_is_bounded_and_too_much_of_it_is_no_success(void **state)
 	assert_true(clock_monotonic() - began < 1500);
 }
 
+/* A thousand names, patterns or dependencies for each of two thousand small items. */
+static void what_finds_nothing_is_work_too(void **state)
+{
+	SCOPE(mem);
+	json_t *names = mem_own(mem, json_array());
+	json_t *dependencies = mem_own(mem, json_object());
+	json_t *objects = mem_own(mem, json_array());
+	json_t *texts = mem_own(mem, json_array());
+
+	(void)state;
+	for (int n = 0; n < 1000; n++) {
+		json_array_append_new(names, json_string(str_fmt(mem, "n%d", n)));
+		json_object_set_new(dependencies, str_fmt(mem, "n%d", n), json_array());
+	}
+	for (int n = 0; n < 2000; n++) {
+		json_array_append_new(objects, json_object());
+		json_array_append_new(texts, json_string(""));
+	}
+	const struct {
+		json_t *schema;
+		const json_t *value;
+	} CASES[] = {
+		{json_pack("{s:{s:[{s:O}, b]}}", "items", "anyOf", "required", names, 1), objects},
+		{json_pack("{s:{s:O}}", "items", "dependencies", dependencies), objects},
+		{json_pack("{s:{s:s}}", "items", "pattern", "(ab){0,600}"), texts},
+	};
+	for (size_t n = 0; n < sizeof(CASES) / sizeof(CASES[0]); n++) {
+		struct json_schema *s = NULL;
+		struct json_verdict v;
+		assert_int_equal(json_schema_compile(mem, mem_own(mem, CASES[n].schema), &s), OK);
+		if (json_schema_accepts(mem, s, CASES[n].value, &v))
+			fail_msg("case %zu costs nothing", n);
+		assert_string_equal(v.violations[0].rule, "work");
+	}
+}
+
 /* Texts for reports are made only where somebody reads them. */
 static void a_large_constant_costs_nothing_where_nobody_listens(void **state)
 {
@@ -202,10 +286,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_violation_names_pointer_rule_and_reason),
 		cmocka_unit_test(the_first_violations_are_reported_and_no_more_than_the_limit),
+		cmocka_unit_test(what_is_quoted_is_cut_between_code_points),
 		cmocka_unit_test(what_would_be_ignored_is_refused_with_its_place),
 		cmocka_unit_test(a_schema_that_refers_to_itself_further_down_is_fine),
+		cmocka_unit_test(all_patterns_together_are_bounded),
 		cmocka_unit_test(chains_of_references_are_bounded),
 		cmocka_unit_test(work_is_bounded_and_too_much_of_it_is_no_success),
+		cmocka_unit_test(what_finds_nothing_is_work_too),
 		cmocka_unit_test(a_large_constant_costs_nothing_where_nobody_listens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,40 @@ static void size_and_depth_are_bounded(void **state)
 	assert_int_equal(pattern_compile(mem, "((){1000}){1000}", &p), E_INVALID);
 }
 
+static size_t cost(const char *text)
+{
+	SCOPE(mem);
+	struct pattern *p = NULL;
+
+	assert_int_equal(pattern_compile(mem, text, &p), OK);
+	return pattern_cost(p);
+}
+
+/* Looking into a set takes one look at each of its ranges. */
+static void a_set_costs_its_ranges(void **state)
+{
+	(void)state;
+	assert_int_equal(cost("a"), 2);
+	assert_int_equal(cost("[]"), 2);
+	assert_int_equal(cost("[acegik]"), 8);
+	assert_int_equal(cost("[^acegik]{10}"), 71);
+	assert_int_equal(cost("\\w"), 6);
+	assert_int_equal(cost("[e-zabca-df\\w0-9]"), 6);
+	assert_int_equal(cost("[\\s\\S]"), 3);
+}
+
+static void ranges_of_a_set_may_overlap_and_come_in_any_order(void **state)
+{
+	static const char SET[] = "^[x-za-cb-fd\\d5h]+$";
+
+	(void)state;
+	assert_true(found(SET, "abcdefhxyz0123456789"));
+	for (const char *c = "gijw{/:A"; *c != '\0'; c++)
+		assert_false(found(SET, (const char[]){*c, '\0'}));
+	assert_false(found("^[^c-da-z]$", "e"));
+	assert_true(found("^[^c-da-z]$", "A"));
+}
+
 /* Backtracking would take longer than the universe is old. */
 static void no_expression_and_text_take_more_than_their_product(void **state)
 {
@@ -142,6 +176,8 @@ int main(void)
 		cmocka_unit_test(text_is_code_points),
 		cmocka_unit_test(what_cannot_be_done_is_refused),
 		cmocka_unit_test(size_and_depth_are_bounded),
+		cmocka_unit_test(a_set_costs_its_ranges),
+		cmocka_unit_test(ranges_of_a_set_may_overlap_and_come_in_any_order),
 		cmocka_unit_test(no_expression_and_text_take_more_than_their_product),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

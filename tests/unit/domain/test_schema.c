@@ -290,6 +290,26 @@ static void what_breaks_its_schema_is_refused_with_rule_and_pointer(void **state
 	schema_registry_release(r);
 }
 
+static void a_name_whose_quote_ends_within_a_code_point_is_refused_like_any(void **state)
+{
+	static const char *const POINTS[] = {"ä", "日", "🔥"};
+	struct schema_registry *r = built_in();
+
+	(void)state;
+	for (size_t n = 0; n < 3; n++) {
+		SCOPE(mem);
+		char *labels = str_dup(mem, "{\"alertname\":\"x\",\"");
+		for (int i = 0; i < 191; i++)
+			str_add(&labels, "x");
+		str_add(&labels, "%s\":1}", POINTS[n]);
+		const char *data = str_fmt(mem, "{\"status\":\"firing\",\"labels\":%s}", labels);
+		struct event_member m = decode(mem, r, NULL, data);
+		assert_null(m.event);
+		assert_string_equal(json_str(violation(&m), "rule"), "type");
+	}
+	schema_registry_release(r);
+}
+
 static void a_slo_is_bounded_and_does_not_replace_an_annotation(void **state)
 {
 	SCOPE(mem);
@@ -702,6 +722,7 @@ int main(void)
 		cmocka_unit_test(additive_changes_need_nothing),
 		cmocka_unit_test(an_unknown_version_is_refused_with_all_that_is_known),
 		cmocka_unit_test(what_breaks_its_schema_is_refused_with_rule_and_pointer),
+		cmocka_unit_test(a_name_whose_quote_ends_within_a_code_point_is_refused_like_any),
 		cmocka_unit_test(a_slo_is_bounded_and_does_not_replace_an_annotation),
 		cmocka_unit_test(a_breaking_version_without_adapter_is_not_activated_but_by_force),
 		cmocka_unit_test(events_are_transformed_by_a_table_of_version_pairs),
