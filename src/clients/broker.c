@@ -494,9 +494,13 @@ static enum status take_frame(struct broker_link *l, const amqp_frame_t *f, size
 		return take_method(l, f);
 	if (c->open == NULL)
 		return failure(E_TRANSIENT, "broker: content without a delivery");
-	if (f->frame_type == AMQP_FRAME_HEADER)
+	if (f->frame_type == AMQP_FRAME_HEADER) {
+		/* a second one would announce another size to a buffer that is there already; the
+		 * properties of another class are another struct */
+		if (c->open->headers != NULL || f->payload.properties.class_id != AMQP_BASIC_CLASS)
+			return failure(E_TRANSIENT, "broker: a content header out of place");
 		take_header(c, f, limit);
-	else if (f->frame_type == AMQP_FRAME_BODY && c->open->headers != NULL)
+	} else if (f->frame_type == AMQP_FRAME_BODY && c->open->headers != NULL)
 		TRY(take_body(c, f->payload.body_fragment));
 	if (c->open->headers != NULL && c->got == c->open->whole_bytes)
 		*out = finish_delivery(c);
