@@ -307,11 +307,20 @@ static enum status dial(struct broker_link *l, const struct amqp_connection_info
 
 static enum status login(struct broker_link *l, const struct amqp_connection_info *info)
 {
-	amqp_table_entry_t name[] = {
+	/* without it the broker does not say that a queue was deleted, and nothing comes any more
+	 */
+	amqp_table_entry_t able[] = {
+		{.key = bytes_of("consumer_cancel_notify"),
+		 .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
+	};
+	amqp_table_entry_t said[] = {
 		{.key = bytes_of("connection_name"),
 		 .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bytes_of("agent-sre")}},
+		{.key = bytes_of("capabilities"),
+		 .value = {.kind = AMQP_FIELD_KIND_TABLE,
+			   .value.table = {.num_entries = 1, .entries = able}}},
 	};
-	amqp_table_t client = {.num_entries = 1, .entries = name};
+	amqp_table_t client = {.num_entries = 2, .entries = said};
 	amqp_rpc_reply_t r = amqp_login_with_properties(
 		l->state, info->vhost, PUBLISH_CHANNEL, FRAME_MAX, l->options.heartbeat_s, &client,
 		AMQP_SASL_METHOD_PLAIN, info->user, info->password);

@@ -195,9 +195,9 @@ class BrokerCase(unittest.TestCase):
                 return found
             before = reply["dead_letters"][-1]["dlq_id"]
 
-    def ingested(self, agent, count, **kwargs):
+    def ingested(self, agent, count, timeout=None, **kwargs):
         return eventually(lambda: (lambda l: l if len(l) >= count else None)(self.letters(agent, **kwargs)),
-                          f"{count} dead letters")
+                          f"{count} dead letters", *([timeout] if timeout else []))
 
     def letter(self, agent, dlq_id):
         return agent.get(f"/dlq/{dlq_id}")[1]
@@ -304,6 +304,17 @@ class Ingest(BrokerCase):
         self.publish(exchange=self.dlx, headers=self.ce(1))
         self.ingested(agent, 1)
         self.assertTrue(any("broker_queue_refused" in line for line in agent.lines))
+
+    def test_queue_that_was_deleted_and_made_again_is_read_again(self):
+        agent = self.agent()
+        self.publish(exchange=self.dlx, headers=self.ce(1))
+        self.ingested(agent, 1)
+        self.channel.queue_delete(self.dlq)
+        self.channel.queue_declare(self.dlq, durable=True)
+        self.channel.queue_bind(self.dlq, self.dlx, "#")
+        self.publish(exchange=self.dlx, headers=self.ce(2))
+        self.ingested(agent, 2, timeout=60)
+        self.assertTrue(any("is gone" in line for line in agent.lines))
 
     def test_wrong_password_virtual_host_and_queue_are_named(self):
         port = rabbit.port

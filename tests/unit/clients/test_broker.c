@@ -264,6 +264,15 @@ static void a_header_of_another_class_drops_the_connection(void **state)
 	assert_int_equal(taken, 0);
 }
 
+static void the_broker_is_asked_to_tell_of_deleted_queues(void **state)
+{
+	static const char CAPABLE[] = "consumer_cancel_notifyt\1"; /* t: a boolean */
+	struct server *s = new_server(state);
+
+	end(s, open_link(*state, s));
+	assert_non_null(memmem(s->got, s->got_bytes, CAPABLE, sizeof(CAPABLE) - 1));
+}
+
 static int begin(void **state)
 {
 	*state = talloc_new(NULL);
@@ -284,6 +293,7 @@ int main(void)
 		CASE(a_message_in_parts_is_put_together),
 		CASE(a_second_header_of_a_message_drops_the_connection),
 		CASE(a_header_of_another_class_drops_the_connection),
+		CASE(the_broker_is_asked_to_tell_of_deleted_queues),
 	};
 
 	log_init(LOG_ERROR, 2);
