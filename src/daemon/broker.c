@@ -562,14 +562,20 @@ static void close_replay_link(struct broker *b)
 	b->replay_link = NULL;
 }
 
+/* Before anything was sent, a broker that does not answer is only away: nothing is in doubt. */
+static enum status nothing_sent(enum status s)
+{
+	return s == E_TIMEOUT ? failure_in(E_TRANSIENT, "nothing was sent") : s;
+}
+
 static enum status send_back(struct broker *b, const json_t *origin, const struct broker_message *m)
 {
 	if (clock_monotonic() - b->replay_link_ms > REPLAY_LINK_IDLE_MS)
 		close_replay_link(b);
 	b->replay_link_ms = clock_monotonic();
 	if (b->replay_link == NULL)
-		TRY(connect_to(NULL, b->settings, &b->replay_link));
-	TRY(check_consumers(b->replay_link, json_str(origin, "died_in")));
+		TRY(nothing_sent(connect_to(NULL, b->settings, &b->replay_link)));
+	TRY(nothing_sent(check_consumers(b->replay_link, json_str(origin, "died_in"))));
 	return broker_link_publish(b->replay_link, m);
 }
 

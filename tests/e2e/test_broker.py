@@ -523,6 +523,18 @@ class Replay(BrokerCase):
         self.assertEqual(sorted(i["alertname"] for i in agent.incidents()), ["DiskFull", "DiskSlow"])
         self.assertEqual(self.letters(agent), [])
 
+    def test_broker_that_does_not_answer_uses_up_no_replay(self):
+        agent, dlq_id = self.dead()
+        os.killpg(rabbit.server.pid, signal.SIGSTOP)
+        try:
+            _, reply = self.replay(agent, dlq_id)
+        finally:
+            os.killpg(rabbit.server.pid, signal.SIGCONT)
+        self.assertFalse(reply["success"], reply)
+        self.assertIn("nothing was sent", reply["outcome"])
+        letter = self.letter(agent, dlq_id)
+        self.assertEqual((letter["state"], letter["replays"], letter["attempts"]), ("pending", 0, 1))
+
     def test_replay_waits_for_the_broker_to_come_back(self):
         agent, dlq_id = self.dead()
         consumer, channel, got = self.consume()
