@@ -542,6 +542,42 @@ static void without_the_key_there_are_still_the_facts(void **state)
 	assert_string_equal(json_str(shown(f, 1), "state"), "pending");
 }
 
+static void bury_message(struct fixture *f, const char *body, const char *queue, const char *key)
+{
+	struct dead_letter d = letter("m", body);
+
+	d.stage = "broker";
+	d.origin = "rabbitmq";
+	d.origin_detail =
+		mem_own(f->mem, json_pack("{s:s, s:s}", "died_in", queue, "routing_key", key));
+	bury(f, &d);
+}
+
+static void messages_are_one_letter_only_when_they_are_the_same(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int n = 0; n < 2; n++) {
+		bury_message(f, "{\"n\": 1}", "orders", "k");
+		bury_message(f, "{\"n\": 2}", "orders", "k");
+		bury_message(f, "{\"n\": 1}", "bills", "k");
+		bury_message(f, "{\"n\": 1}", "orders", "other");
+		assert_int_equal(count(f, "pending", false), 4);
+	}
+}
+
+static void a_refused_event_is_merged_only_with_itself(void **state)
+{
+	struct fixture *f = *state;
+
+	bury_plain(f, "m");
+	bury_message(f, "{\"n\": 1}", "orders", "k");
+	assert_int_equal(count(f, "pending", false), 2);
+	bury_message(f, "{}", "orders", "k");
+	assert_int_equal(count(f, "pending", false), 2);
+	assert_int_equal(json_int(shown(f, 1), "attempts", 0), 2);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -564,6 +600,8 @@ int main(void)
 		CASE(a_drop_needs_the_token_of_that_letter),
 		CASE(letters_of_older_versions_are_sealed_at_start),
 		CASE(without_the_key_there_are_still_the_facts),
+		CASE(messages_are_one_letter_only_when_they_are_the_same),
+		CASE(a_refused_event_is_merged_only_with_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
