@@ -39,6 +39,11 @@ const char *letter_category(const char *kind)
 	return kind;
 }
 
+const char *letter_kind(size_t n)
+{
+	return n < sizeof(CATEGORIES) / sizeof(CATEGORIES[0]) ? CATEGORIES[n].kind : NULL;
+}
+
 /* Texts of others may be any bytes; the columns hold UTF-8. */
 static const char *clean(void *mem, const char *text)
 {

@@ -263,6 +263,21 @@ static void filters_choose(void **state)
 	assert_int_equal(store_letters(f->mem, f->store, &wrong, &none), E_INVALID);
 }
 
+static void a_category_finds_each_of_its_kinds(void **state)
+{
+	static const char *const KINDS[] = {"key", "order"};
+	struct fixture *f = *state;
+
+	for (size_t n = 0; n < COUNT(KINDS); n++) {
+		struct dead_letter d = letter(KINDS[n], "{}");
+		d.category = KINDS[n];
+		bury(f, &d);
+		const char *category = json_str(shown(f, (int64_t)n + 1), "failure_category");
+		const struct letter_filter filter = {.category = category, .limit = 10};
+		assert_int_equal(json_array_size(listed(f, &filter)), 1);
+	}
+}
+
 static void letters_of_one_pattern_are_one_group(void **state)
 {
 	struct fixture *f = *state;
@@ -588,6 +603,7 @@ int main(void)
 		CASE(any_bytes_survive_for_the_replay),
 		CASE(headers_fill_what_nobody_could_read),
 		CASE(filters_choose),
+		CASE(a_category_finds_each_of_its_kinds),
 		CASE(letters_of_one_pattern_are_one_group),
 		CASE(a_replay_ends_resolved_or_pending_with_its_history),
 		CASE(replays_of_one_letter_are_capped),
