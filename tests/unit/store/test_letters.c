@@ -5,11 +5,14 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -467,6 +470,37 @@ static void an_archive_that_cannot_be_written_keeps_the_letter(void **state)
 	assert_int_equal(n, 0);
 }
 
+static bool archive_is_ill;
+
+/* In place of the C library's: of a file of the archive nothing is known while it is ill. */
+int fstat(int fd, struct stat *st)
+{
+	char link[64], path[512] = "";
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (archive_is_ill && readlink(link, path, sizeof(path) - 1) > 0 &&
+	    strstr(path, "/archive/") != NULL) {
+		errno = EIO;
+		return -1;
+	}
+	return fstatat(fd, "", st, AT_EMPTY_PATH);
+}
+
+static void an_archive_of_unknown_size_is_not_cut(void **state)
+{
+	struct fixture *f = *state;
+
+	bury_plain(f, "a");
+	bury_plain(f, "b");
+	assert_int_equal(store_letter_archive(f->store, 1, DAY_MS), OK);
+	archive_is_ill = true;
+	enum status s = store_letter_archive(f->store, 2, DAY_MS);
+	archive_is_ill = false;
+	assert_int_equal(s, E_TRANSIENT);
+	assert_string_equal(json_str(shown(f, 1), "state"), "archived");
+	assert_string_equal(json_str(shown(f, 2), "state"), "pending");
+}
+
 static void a_line_that_a_crash_cut_off_spoils_no_other(void **state)
 {
 	struct fixture *f = *state;
@@ -612,6 +646,7 @@ int main(void)
 		CASE(archived_letters_can_still_be_found_and_shown),
 		CASE(old_letters_are_archived_by_type_but_never_with_an_action_pending),
 		CASE(an_archive_that_cannot_be_written_keeps_the_letter),
+		CASE(an_archive_of_unknown_size_is_not_cut),
 		CASE(a_line_that_a_crash_cut_off_spoils_no_other),
 		CASE(a_drop_needs_the_token_of_that_letter),
 		CASE(letters_of_older_versions_are_sealed_at_start),
