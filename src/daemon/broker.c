@@ -7,6 +7,7 @@
  */
 #include "daemon/broker.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -89,7 +90,12 @@ bool broker_is_configured(const struct settings *s)
 
 static bool is_loopback(const char *host)
 {
-	return str_eq(host, "localhost") || str_starts(host, "127.") || str_eq(host, "::1");
+	struct in_addr a;
+
+	/* "127.example.com" is a name like any other */
+	if (inet_pton(AF_INET, host, &a) == 1)
+		return ntohl(a.s_addr) >> 24 == 127;
+	return str_eq(host, "localhost") || str_eq(host, "::1");
 }
 
 static enum status check_plaintext(const struct settings *s, const char *host)
