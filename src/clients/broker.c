@@ -625,6 +625,18 @@ static amqp_field_value_t json_value(void *mem, const json_t *v)
 	}
 }
 
+/* False when it is absent. */
+static bool text_property(void *mem, const json_t *v, amqp_bytes_t *out)
+{
+	const char *encoded = json_str(v, "amqp:bytes");
+
+	if (json_is_string(v))
+		*out = bytes_of(json_string_value(v));
+	else if (encoded != NULL)
+		*out = decoded_bytes(mem, encoded);
+	return json_is_string(v) || encoded != NULL;
+}
+
 static amqp_basic_properties_t properties_of(void *mem, const json_t *headers)
 {
 	amqp_basic_properties_t p = {
@@ -636,10 +648,8 @@ static amqp_basic_properties_t properties_of(void *mem, const json_t *headers)
 	const json_t *timestamp = json_object_get(headers, "amqp:timestamp");
 
 #define TAKE_TEXT(flag, field, name) \
-	if (json_str(headers, "amqp:" name) != NULL) { \
-		p._flags |= AMQP_BASIC_##flag##_FLAG; \
-		p.field = bytes_of(json_str(headers, "amqp:" name)); \
-	}
+	if (text_property(mem, json_object_get(headers, "amqp:" name), &p.field)) \
+		p._flags |= AMQP_BASIC_##flag##_FLAG;
 	TEXT_PROPERTIES(TAKE_TEXT)
 #undef TAKE_TEXT
 	if (json_is_integer(priority)) {

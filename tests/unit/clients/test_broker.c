@@ -17,7 +17,13 @@
 #include "base/str.h"
 #include "clients/broker.h"
 
-enum { METHOD = 1, HEADER = 2, BODY = 3, RECORD_BYTES = 65536 };
+enum {
+	METHOD = 1,
+	HEADER = 2,
+	BODY = 3,
+	RECORD_BYTES = 65536,
+	PUBLISH_CHANNEL = BROKER_QUEUES_MAX + 1
+};
 
 struct bytes {
 	unsigned char at[4096];
@@ -96,6 +102,12 @@ static void add_body(struct bytes *b, size_t n)
 
 	memset(payload.at, 'x', n);
 	add_frame(b, BODY, 1, &payload);
+}
+
+static void add_ack(struct bytes *b)
+{
+	/* delivery tag, multiple */
+	ADD_METHOD(b, PUBLISH_CHANNEL, 60, 80, "\0\0\0\0\0\0\0\1\0");
 }
 
 static bool receive(struct server *s, int fd, unsigned char *to, size_t n)
@@ -220,6 +232,21 @@ static enum status take_all(struct server *s, int *taken)
 	return status;
 }
 
+static enum status publish(struct server *s, const char *headers)
+{
+	SCOPE(mem);
+	struct broker_message m = {
+		.exchange = "x", .routing_key = "k", .body = "body", .body_bytes = 4};
+	json_t *parsed = NULL;
+
+	assert_int_equal(json_parse(mem, headers, strlen(headers), &parsed), OK);
+	m.headers = parsed;
+	struct broker_link *l = open_link(mem, s);
+	enum status status = broker_link_publish(l, &m);
+	end(s, l);
+	return status;
+}
+
 static struct server *new_server(void **state)
 {
 	return NEW(*state, struct server);
@@ -273,6 +300,19 @@ static void the_broker_is_asked_to_tell_of_deleted_queues(void **state)
 	assert_non_null(memmem(s->got, s->got_bytes, CAPABLE, sizeof(CAPABLE) - 1));
 }
 
+static void a_property_that_is_no_utf8_goes_back_as_it_came(void **state)
+{
+	static const char ID[] = "\3\xff\xfe"; /* with the NUL that ends it */
+	struct server *s = new_server(state);
+
+	add_ack(&s->after_publish);
+	assert_int_equal(publish(s, "{\"amqp:message-id\": {\"amqp:bytes\": \"//4A\"},"
+				    " \"amqp:type\": \"order\"}"),
+			 OK);
+	assert_non_null(memmem(s->got, s->got_bytes, ID, sizeof(ID)));
+	assert_non_null(memmem(s->got, s->got_bytes, "\5order", 6));
+}
+
 static int begin(void **state)
 {
 	*state = talloc_new(NULL);
@@ -294,6 +334,7 @@ int main(void)
 		CASE(a_second_header_of_a_message_drops_the_connection),
 		CASE(a_header_of_another_class_drops_the_connection),
 		CASE(the_broker_is_asked_to_tell_of_deleted_queues),
+		CASE(a_property_that_is_no_utf8_goes_back_as_it_came),
 	};
 
 	log_init(LOG_ERROR, 2);
