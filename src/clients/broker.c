@@ -701,6 +701,17 @@ struct confirm {
 	enum status status; /* of the channel */
 };
 
+/* A channel is closed over what was sent on it, and then that was not taken; a connection also for
+ * reasons of the broker's own, perhaps after the message was taken. */
+static enum status closed_failure(const amqp_method_t *m)
+{
+	enum status s = method_failure(m, "publishing");
+
+	return m->id == AMQP_CONNECTION_CLOSE_METHOD
+		       ? failure_in(E_TIMEOUT, "the connection was closed before the confirm")
+		       : s;
+}
+
 /* What comes after a mandatory message: perhaps the message itself, then ack or nack. */
 static void take_confirm(struct broker_link *l, const amqp_frame_t *f, struct confirm *c)
 {
@@ -717,7 +728,7 @@ static void take_confirm(struct broker_link *l, const amqp_frame_t *f, struct co
 		c->settled = c->refused =
 			((amqp_basic_nack_t *)m->decoded)->delivery_tag >= l->published;
 	else if (m->id == AMQP_CHANNEL_CLOSE_METHOD || m->id == AMQP_CONNECTION_CLOSE_METHOD)
-		c->status = method_failure(m, "publishing");
+		c->status = closed_failure(m);
 	if (m->id == AMQP_CHANNEL_CLOSE_METHOD) {
 		close_channel(l, PUBLISH_CHANNEL);
 		l->publishes = false;

@@ -313,6 +313,24 @@ static void a_property_that_is_no_utf8_goes_back_as_it_came(void **state)
 	assert_non_null(memmem(s->got, s->got_bytes, "\5order", 6));
 }
 
+static void a_connection_closed_before_the_confirm_leaves_the_outcome_open(void **state)
+{
+	struct server *s = new_server(state);
+
+	/* code, text, the method it is about */
+	ADD_METHOD(&s->after_publish, 0, 10, 50, "\1\x40\6FORCED\0\0\0\0");
+	assert_int_equal(publish(s, "{}"), E_TIMEOUT);
+	assert_non_null(strstr(status_message(), "320 FORCED"));
+}
+
+static void a_channel_closed_before_the_confirm_says_why_the_message_was_not_taken(void **state)
+{
+	struct server *s = new_server(state);
+
+	ADD_METHOD(&s->after_publish, PUBLISH_CHANNEL, 20, 40, "\1\x94\2NO\0\x3c\0\x28");
+	assert_int_equal(publish(s, "{}"), E_NOTFOUND);
+}
+
 static int begin(void **state)
 {
 	*state = talloc_new(NULL);
@@ -335,6 +353,8 @@ int main(void)
 		CASE(a_header_of_another_class_drops_the_connection),
 		CASE(the_broker_is_asked_to_tell_of_deleted_queues),
 		CASE(a_property_that_is_no_utf8_goes_back_as_it_came),
+		CASE(a_connection_closed_before_the_confirm_leaves_the_outcome_open),
+		CASE(a_channel_closed_before_the_confirm_says_why_the_message_was_not_taken),
 	};
 
 	log_init(LOG_ERROR, 2);
