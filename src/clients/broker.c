@@ -761,7 +761,9 @@ enum status broker_link_publish(struct broker_link *l, const struct broker_messa
 	SCOPE(tmp);
 	struct confirm c = {.status = OK};
 
-	TRY(open_publisher(l));
+	enum status s = open_publisher(l);
+	if (s != OK) /* E_TIMEOUT would say that the message may have been taken */
+		return s == E_TIMEOUT ? failure_in(E_TRANSIENT, "nothing was sent") : s;
 	amqp_basic_properties_t p = properties_of(tmp, m->headers);
 	const amqp_bytes_t body = {.len = m->body_bytes, .bytes = (void *)(uintptr_t)m->body};
 	int code = amqp_basic_publish(l->state, PUBLISH_CHANNEL, bytes_of(m->exchange),

@@ -35,6 +35,7 @@ struct bytes {
 struct server {
 	int listener;
 	pthread_t thread;
+	bool opens_no_channel;
 	struct bytes after_consume, after_publish;
 	unsigned char got[RECORD_BYTES];
 	size_t got_bytes;
@@ -132,7 +133,10 @@ static void answer(const struct server *s, int channel, int method, struct bytes
 		ADD_METHOD(out, 0, 10, 30, "\7\xff\0\2\0\0\0\0");
 		break;
 	case 10 << 16 | 40: ADD_METHOD(out, 0, 10, 41, "\0"); break;
-	case 20 << 16 | 10: ADD_METHOD(out, channel, 20, 11, "\0\0\0\0"); break;
+	case 20 << 16 | 10:
+		if (!s->opens_no_channel)
+			ADD_METHOD(out, channel, 20, 11, "\0\0\0\0");
+		break;
 	case 60 << 16 | 10: ADD_METHOD(out, channel, 60, 11, ""); break;
 	case 85 << 16 | 10: ADD_METHOD(out, channel, 85, 11, ""); break;
 	case 60 << 16 | 20:
@@ -199,7 +203,7 @@ static struct broker_link *open_link(void *mem, struct server *s)
 	const struct broker_options o = {
 		.url = str_fmt(mem, "amqp://u:p@127.0.0.1:%d/", ntohs(a.sin_port)),
 		.heartbeat_s = 5,
-		.timeout_ms = 5000,
+		.timeout_ms = s->opens_no_channel ? 1000 : 5000,
 	};
 	if (broker_link_open(mem, &o, &l) != OK)
 		fail_msg("%s", status_message());
@@ -331,6 +335,15 @@ static void a_channel_closed_before_the_confirm_says_why_the_message_was_not_tak
 	assert_int_equal(publish(s, "{}"), E_NOTFOUND);
 }
 
+static void a_broker_that_opens_no_channel_has_taken_no_message(void **state)
+{
+	struct server *s = new_server(state);
+
+	s->opens_no_channel = true;
+	assert_int_equal(publish(s, "{}"), E_TRANSIENT);
+	assert_non_null(strstr(status_message(), "nothing was sent"));
+}
+
 static int begin(void **state)
 {
 	*state = talloc_new(NULL);
@@ -355,6 +368,7 @@ int main(void)
 		CASE(a_property_that_is_no_utf8_goes_back_as_it_came),
 		CASE(a_connection_closed_before_the_confirm_leaves_the_outcome_open),
 		CASE(a_channel_closed_before_the_confirm_says_why_the_message_was_not_taken),
+		CASE(a_broker_that_opens_no_channel_has_taken_no_message),
 	};
 
 	log_init(LOG_ERROR, 2);
