@@ -1,5 +1,6 @@
 """A real RabbitMQ dead-letters messages; the agent takes them in, keeps them, and sends them back."""
 import atexit
+import hashlib
 import json
 import os
 import random
@@ -272,6 +273,20 @@ class Ingest(BrokerCase):
         self.assertEqual(binary["event"]["bytes"], len(raw))
         self.assertEqual(binary["origin"]["headers"]["odd"], {"amqp:bytes": "//4A"})
         eventually(lambda: self.depth() == 0, "the queue is empty")
+
+    def test_of_a_message_over_16_mib_the_head_is_kept(self):
+        body = b"x" * (16 * 1024 * 1024 + 1)
+        self.publish(body, exchange=self.dlx, headers=self.ce(1))
+        self.publish(body[1:], exchange=self.dlx, headers=self.ce(2))
+        agent = self.agent()
+        found = {l["event_id"]: self.letter(agent, l["dlq_id"]) for l in self.ingested(agent, 2)}
+        eventually(lambda: self.depth() == 0, "the queue is empty")
+        cut, whole = found["order-1"], found["order-2"]
+        self.assertEqual((cut["failure_kind"], cut["event"]["truncated"], whole["event"]["truncated"]), ("oversize", True, False))
+        self.assertEqual((cut["origin"]["bytes"], cut["origin"]["sha256"]), (len(body), hashlib.sha256(body).hexdigest()))
+        _, reply = self.replay(agent, cut["dlq_id"])
+        self.assertIn("only the head", json.dumps(reply))
+        self.assertTrue(any('"broker_message_cut"' in line for line in agent.lines))
 
     def test_same_event_twice_is_one_dead_letter(self):
         agent = self.agent()
