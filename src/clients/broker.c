@@ -307,11 +307,20 @@ static enum status dial(struct broker_link *l, const struct amqp_connection_info
 
 static enum status login(struct broker_link *l, const struct amqp_connection_info *info)
 {
-	amqp_table_entry_t name[] = {
+	/* without it the broker does not say that a queue was deleted, and nothing comes any more
+	 */
+	amqp_table_entry_t able[] = {
+		{.key = bytes_of("consumer_cancel_notify"),
+		 .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
+	};
+	amqp_table_entry_t said[] = {
 		{.key = bytes_of("connection_name"),
 		 .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bytes_of("agent-sre")}},
+		{.key = bytes_of("capabilities"),
+		 .value = {.kind = AMQP_FIELD_KIND_TABLE,
+			   .value.table = {.num_entries = 1, .entries = able}}},
 	};
-	amqp_table_t client = {.num_entries = 1, .entries = name};
+	amqp_table_t client = {.num_entries = 2, .entries = said};
 	amqp_rpc_reply_t r = amqp_login_with_properties(
 		l->state, info->vhost, PUBLISH_CHANNEL, FRAME_MAX, l->options.heartbeat_s, &client,
 		AMQP_SASL_METHOD_PLAIN, info->user, info->password);
@@ -494,9 +503,13 @@ static enum status take_frame(struct broker_link *l, const amqp_frame_t *f, size
 		return take_method(l, f);
 	if (c->open == NULL)
 		return failure(E_TRANSIENT, "broker: content without a delivery");
-	if (f->frame_type == AMQP_FRAME_HEADER)
+	if (f->frame_type == AMQP_FRAME_HEADER) {
+		/* a second one would announce another size to a buffer that is there already; the
+		 * properties of another class are another struct */
+		if (c->open->headers != NULL || f->payload.properties.class_id != AMQP_BASIC_CLASS)
+			return failure(E_TRANSIENT, "broker: a content header out of place");
 		take_header(c, f, limit);
-	else if (f->frame_type == AMQP_FRAME_BODY && c->open->headers != NULL)
+	} else if (f->frame_type == AMQP_FRAME_BODY && c->open->headers != NULL)
 		TRY(take_body(c, f->payload.body_fragment));
 	if (c->open->headers != NULL && c->got == c->open->whole_bytes)
 		*out = finish_delivery(c);
@@ -612,6 +625,18 @@ static amqp_field_value_t json_value(void *mem, const json_t *v)
 	}
 }
 
+/* False when it is absent. */
+static bool text_property(void *mem, const json_t *v, amqp_bytes_t *out)
+{
+	const char *encoded = json_str(v, "amqp:bytes");
+
+	if (json_is_string(v))
+		*out = bytes_of(json_string_value(v));
+	else if (encoded != NULL)
+		*out = decoded_bytes(mem, encoded);
+	return json_is_string(v) || encoded != NULL;
+}
+
 static amqp_basic_properties_t properties_of(void *mem, const json_t *headers)
 {
 	amqp_basic_properties_t p = {
@@ -623,10 +648,8 @@ static amqp_basic_properties_t properties_of(void *mem, const json_t *headers)
 	const json_t *timestamp = json_object_get(headers, "amqp:timestamp");
 
 #define TAKE_TEXT(flag, field, name) \
-	if (json_str(headers, "amqp:" name) != NULL) { \
-		p._flags |= AMQP_BASIC_##flag##_FLAG; \
-		p.field = bytes_of(json_str(headers, "amqp:" name)); \
-	}
+	if (text_property(mem, json_object_get(headers, "amqp:" name), &p.field)) \
+		p._flags |= AMQP_BASIC_##flag##_FLAG;
 	TEXT_PROPERTIES(TAKE_TEXT)
 #undef TAKE_TEXT
 	if (json_is_integer(priority)) {
@@ -678,6 +701,17 @@ struct confirm {
 	enum status status; /* of the channel */
 };
 
+/* A channel is closed over what was sent on it, and then that was not taken; a connection also for
+ * reasons of the broker's own, perhaps after the message was taken. */
+static enum status closed_failure(const amqp_method_t *m)
+{
+	enum status s = method_failure(m, "publishing");
+
+	return m->id == AMQP_CONNECTION_CLOSE_METHOD
+		       ? failure_in(E_TIMEOUT, "the connection was closed before the confirm")
+		       : s;
+}
+
 /* What comes after a mandatory message: perhaps the message itself, then ack or nack. */
 static void take_confirm(struct broker_link *l, const amqp_frame_t *f, struct confirm *c)
 {
@@ -694,7 +728,7 @@ static void take_confirm(struct broker_link *l, const amqp_frame_t *f, struct co
 		c->settled = c->refused =
 			((amqp_basic_nack_t *)m->decoded)->delivery_tag >= l->published;
 	else if (m->id == AMQP_CHANNEL_CLOSE_METHOD || m->id == AMQP_CONNECTION_CLOSE_METHOD)
-		c->status = method_failure(m, "publishing");
+		c->status = closed_failure(m);
 	if (m->id == AMQP_CHANNEL_CLOSE_METHOD) {
 		close_channel(l, PUBLISH_CHANNEL);
 		l->publishes = false;
@@ -727,7 +761,9 @@ enum status broker_link_publish(struct broker_link *l, const struct broker_messa
 	SCOPE(tmp);
 	struct confirm c = {.status = OK};
 
-	TRY(open_publisher(l));
+	enum status s = open_publisher(l);
+	if (s != OK) /* E_TIMEOUT would say that the message may have been taken */
+		return s == E_TIMEOUT ? failure_in(E_TRANSIENT, "nothing was sent") : s;
 	amqp_basic_properties_t p = properties_of(tmp, m->headers);
 	const amqp_bytes_t body = {.len = m->body_bytes, .bytes = (void *)(uintptr_t)m->body};
 	int code = amqp_basic_publish(l->state, PUBLISH_CHANNEL, bytes_of(m->exchange),

@@ -73,7 +73,8 @@ struct broker_message {
 	size_t body_bytes;
 };
 /* Persistent and mandatory; OK means that the broker has confirmed it. E_NOTFOUND: no such exchange, or no
- * queue is bound there (the message came back). E_TRANSIENT: refused. E_TIMEOUT: no confirm came. */
+ * queue is bound there (the message came back). E_TRANSIENT: refused, or never sent. E_TIMEOUT: no confirm came,
+ * in time or before the connection ended; it may have been taken. */
 NODISCARD enum status broker_link_publish(struct broker_link *l, const struct broker_message *m);
 
 /* The JSON of a table in wire format, as broker_delivery has it. E_INVALID. For tests and the fuzzer. */

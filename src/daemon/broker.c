@@ -7,6 +7,7 @@
  */
 #include "daemon/broker.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -89,7 +90,12 @@ bool broker_is_configured(const struct settings *s)
 
 static bool is_loopback(const char *host)
 {
-	return str_eq(host, "localhost") || str_starts(host, "127.") || str_eq(host, "::1");
+	struct in_addr a;
+
+	/* "127.example.com" is a name like any other */
+	if (inet_pton(AF_INET, host, &a) == 1)
+		return ntohl(a.s_addr) >> 24 == 127;
+	return str_eq(host, "localhost") || str_eq(host, "::1");
 }
 
 static enum status check_plaintext(const struct settings *s, const char *host)
@@ -562,14 +568,20 @@ static void close_replay_link(struct broker *b)
 	b->replay_link = NULL;
 }
 
+/* Before anything was sent, a broker that does not answer is only away: nothing is in doubt. */
+static enum status nothing_sent(enum status s)
+{
+	return s == E_TIMEOUT ? failure_in(E_TRANSIENT, "nothing was sent") : s;
+}
+
 static enum status send_back(struct broker *b, const json_t *origin, const struct broker_message *m)
 {
 	if (clock_monotonic() - b->replay_link_ms > REPLAY_LINK_IDLE_MS)
 		close_replay_link(b);
 	b->replay_link_ms = clock_monotonic();
 	if (b->replay_link == NULL)
-		TRY(connect_to(NULL, b->settings, &b->replay_link));
-	TRY(check_consumers(b->replay_link, json_str(origin, "died_in")));
+		TRY(nothing_sent(connect_to(NULL, b->settings, &b->replay_link)));
+	TRY(nothing_sent(check_consumers(b->replay_link, json_str(origin, "died_in"))));
 	return broker_link_publish(b->replay_link, m);
 }
 

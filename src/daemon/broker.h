@@ -2,7 +2,9 @@
  * The dead-letter queues of a broker (SRE-010.10-13). One thread takes messages from the configured queues;
  * each is written to our own dead letters first and acknowledged only when that is on disk. A message that comes
  * again (the agent or the connection died in between) is recognised by its source and id, or by its digest.
- * When the store takes no more, the thread stops reading; nothing is dropped.
+ * When the store takes no more, the thread stops reading; no message is dropped. But of one whose body is longer than
+ * LIMIT_BROKER_BODY_BYTES (16 MiB) only a head is kept, with the length and the digest of the whole: it is acknowledged
+ * all the same, cannot be replayed, and the log says so (broker_message_cut).
  */
 #pragma once
 

@@ -20,7 +20,13 @@ struct replay {
 	struct store *store;
 	_Atomic(struct broker *) broker;
 	atomic_bool canceled;
-	int64_t unsettled; /* a letter whose outcome the store did not take; 0 = none */
+	struct unsettled *unsettled; /* NULL = none */
+};
+
+/* A letter whose outcome the store did not take. */
+struct unsettled {
+	int64_t id;
+	struct letter_outcome outcome;
 };
 
 struct replay *replay_new(void *mem, struct store *store)
@@ -231,27 +237,45 @@ static void audit_letter(const struct letter_original *o, const struct letter_ou
 		  o->correlation_id, NULL);
 }
 
-/* A letter must not stay as replaying because the disk was full for a moment. What its replay did
- * is found again as a duplicate. */
-static enum status settle_last(struct replay *r, const char *by)
+/* A letter must not stay as replaying because the disk was full for a moment. What became of it is
+ * kept until the store takes it: what was republished would otherwise be sent twice. */
+static enum status settle_last(struct replay *r)
 {
-	const struct letter_outcome o = {.by = by, .what = "its outcome could not be stored"};
+	struct unsettled *u = r->unsettled;
 
-	if (r->unsettled == 0)
+	if (u == NULL)
 		return OK;
-	enum status s = store_letter_settle(r->store, r->unsettled, &o, clock_now());
-	if (s == OK || s == E_CONFLICT)
-		r->unsettled = 0;
+	enum status s = store_letter_settle(r->store, u->id, &u->outcome, clock_now());
+	if (s == OK || s == E_CONFLICT) {
+		r->unsettled = NULL;
+		talloc_free(u);
+	}
 	return s == E_CONFLICT ? OK : s;
 }
 
+static void keep_unsettled(struct replay *r, int64_t id, const struct letter_outcome *o)
+{
+	struct unsettled *u = NEW(r, struct unsettled);
+
+	u->id = id;
+	u->outcome = *o;
+	u->outcome.what = str_dup(u, o->what);
+	u->outcome.by = str_dup(u, o->by);
+	if (o->partition_key != NULL)
+		u->outcome.partition_key = str_dup(u, o->partition_key);
+	r->unsettled = u;
+}
+
+/* When the program ends before the outcome is stored, it is lost. Of an event of our own the next
+ * replay finds a duplicate; of a broker's message that was confirmed nothing finds out, and the
+ * next replay sends it again. */
 static enum status settle(struct replay *r, int64_t id, const struct letter_outcome *o)
 {
 	enum status s = store_letter_settle(r->store, id, o, clock_now());
 
 	if (s == OK)
 		return OK;
-	r->unsettled = id;
+	keep_unsettled(r, id, o);
 	return failure_in(E_TRANSIENT,
 			  "the letter stays as replaying until the next replay or start");
 }
@@ -264,7 +288,7 @@ enum status replay_one(void *mem, struct replay *r, int64_t id, const char *by, 
 	if (atomic_load(&r->canceled))
 		return failure(E_CANCELED, "the agent is stopping");
 	TRY(store_health(r->store));
-	TRY(settle_last(r, by));
+	TRY(settle_last(r));
 	TRY(store_letter_claim(mem, r->store, id, clock_now(), &o));
 	enum status s = attempt(mem, r, o, &outcome);
 	if (s != OK) {

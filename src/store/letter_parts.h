@@ -26,6 +26,8 @@ NODISCARD enum status letter_merge(struct database *db, const struct letter_row 
 
 /* The category of SRE-010.11 for the kind that stands in the table. */
 const char *letter_category(const char *kind);
+/* The kinds that have one, by number from 0; NULL after the last. */
+const char *letter_kind(size_t n);
 
 /* Opens what letter_prepare sealed: its frame (an object) and the body behind it. */
 NODISCARD enum status letter_open(void *mem, const struct seal *seal, const void *sealed, size_t bytes, json_t **frame,

@@ -39,6 +39,11 @@ const char *letter_category(const char *kind)
 	return kind;
 }
 
+const char *letter_kind(size_t n)
+{
+	return n < sizeof(CATEGORIES) / sizeof(CATEGORIES[0]) ? CATEGORIES[n].kind : NULL;
+}
+
 /* Texts of others may be any bytes; the columns hold UTF-8. */
 static const char *clean(void *mem, const char *text)
 {
@@ -253,8 +258,10 @@ static enum status seal_old(struct database *db, const struct seal *seal)
 
 enum status letters_start(struct database *db, const struct seal *seal)
 {
-	/* what was under way when the program ended did not happen, or will be found out to have
-	 * happened */
+	/* What was under way when the program ended did not happen, or, of an event of our own,
+	 * will be found out to have happened. Of a broker's letter nothing finds out: when the
+	 * program ended between the broker's confirm and the settling, the next replay sends it
+	 * again. */
 	static const char BEGIN[] =
 		"PRAGMA secure_delete = ON; BEGIN IMMEDIATE;"
 		"UPDATE dead_letter SET state = 'pending' WHERE state = 'replaying';"

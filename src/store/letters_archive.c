@@ -185,14 +185,14 @@ static enum status append_all(void *mem, struct store *s, const char *file, stru
 			      size_t count, int64_t now_ms)
 {
 	struct database *db = NULL;
-	int64_t size = 0;
+	int64_t size = -1; /* not known: nothing is cut then */
 	int fd = -1;
 
 	TRY(reader_take(s, &db));
 	enum status status = open_file(mem, s, file, &fd, &size);
 	if (status == OK)
 		status = append(s, db, fd, size, places, count, now_ms);
-	if (status != OK && fd >= 0 && ftruncate(fd, size) != 0)
+	if (status != OK && size >= 0 && ftruncate(fd, size) != 0)
 		status = failure_in(status, "and what was written of it stays in %s", file);
 	if (fd >= 0)
 		close(fd);

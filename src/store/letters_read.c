@@ -71,15 +71,14 @@ json_t *letter_view(void *mem, const struct store *s, sqlite3_stmt *row)
 /* ",parse," for poison_message: the kinds whose category or name is asked for. */
 static const char *kinds_of(void *mem, const char *category)
 {
-	static const char *const KINDS[] = {"parse",	"envelope", "type",   "data",  "schema",
-					    "oversize", "step",	    "ticket", "outbox"};
+	const char *kind;
 
 	if (str_empty(category))
 		return "";
 	char *kinds = str_fmt(mem, ",%s,", category);
-	for (size_t n = 0; n < sizeof(KINDS) / sizeof(KINDS[0]); n++)
-		if (str_eq(letter_category(KINDS[n]), category))
-			str_add(&kinds, "%s,", KINDS[n]);
+	for (size_t n = 0; (kind = letter_kind(n)) != NULL; n++)
+		if (str_eq(letter_category(kind), category))
+			str_add(&kinds, "%s,", kind);
 	return kinds;
 }
 

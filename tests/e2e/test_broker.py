@@ -1,5 +1,6 @@
 """A real RabbitMQ dead-letters messages; the agent takes them in, keeps them, and sends them back."""
 import atexit
+import hashlib
 import json
 import os
 import random
@@ -195,9 +196,9 @@ class BrokerCase(unittest.TestCase):
                 return found
             before = reply["dead_letters"][-1]["dlq_id"]
 
-    def ingested(self, agent, count, **kwargs):
+    def ingested(self, agent, count, timeout=None, **kwargs):
         return eventually(lambda: (lambda l: l if len(l) >= count else None)(self.letters(agent, **kwargs)),
-                          f"{count} dead letters")
+                          f"{count} dead letters", *([timeout] if timeout else []))
 
     def letter(self, agent, dlq_id):
         return agent.get(f"/dlq/{dlq_id}")[1]
@@ -273,6 +274,20 @@ class Ingest(BrokerCase):
         self.assertEqual(binary["origin"]["headers"]["odd"], {"amqp:bytes": "//4A"})
         eventually(lambda: self.depth() == 0, "the queue is empty")
 
+    def test_of_a_message_over_16_mib_the_head_is_kept(self):
+        body = b"x" * (16 * 1024 * 1024 + 1)
+        self.publish(body, exchange=self.dlx, headers=self.ce(1))
+        self.publish(body[1:], exchange=self.dlx, headers=self.ce(2))
+        agent = self.agent()
+        found = {l["event_id"]: self.letter(agent, l["dlq_id"]) for l in self.ingested(agent, 2)}
+        eventually(lambda: self.depth() == 0, "the queue is empty")
+        cut, whole = found["order-1"], found["order-2"]
+        self.assertEqual((cut["failure_kind"], cut["event"]["truncated"], whole["event"]["truncated"]), ("oversize", True, False))
+        self.assertEqual((cut["origin"]["bytes"], cut["origin"]["sha256"]), (len(body), hashlib.sha256(body).hexdigest()))
+        _, reply = self.replay(agent, cut["dlq_id"])
+        self.assertIn("only the head", json.dumps(reply))
+        self.assertTrue(any('"broker_message_cut"' in line for line in agent.lines))
+
     def test_same_event_twice_is_one_dead_letter(self):
         agent = self.agent()
         for _ in range(3):
@@ -304,6 +319,17 @@ class Ingest(BrokerCase):
         self.publish(exchange=self.dlx, headers=self.ce(1))
         self.ingested(agent, 1)
         self.assertTrue(any("broker_queue_refused" in line for line in agent.lines))
+
+    def test_queue_that_was_deleted_and_made_again_is_read_again(self):
+        agent = self.agent()
+        self.publish(exchange=self.dlx, headers=self.ce(1))
+        self.ingested(agent, 1)
+        self.channel.queue_delete(self.dlq)
+        self.channel.queue_declare(self.dlq, durable=True)
+        self.channel.queue_bind(self.dlq, self.dlx, "#")
+        self.publish(exchange=self.dlx, headers=self.ce(2))
+        self.ingested(agent, 2, timeout=60)
+        self.assertTrue(any("is gone" in line for line in agent.lines))
 
     def test_wrong_password_virtual_host_and_queue_are_named(self):
         port = rabbit.port
@@ -511,6 +537,18 @@ class Replay(BrokerCase):
             self.assertTrue(reply["success"], reply)
         self.assertEqual(sorted(i["alertname"] for i in agent.incidents()), ["DiskFull", "DiskSlow"])
         self.assertEqual(self.letters(agent), [])
+
+    def test_broker_that_does_not_answer_uses_up_no_replay(self):
+        agent, dlq_id = self.dead()
+        os.killpg(rabbit.server.pid, signal.SIGSTOP)
+        try:
+            _, reply = self.replay(agent, dlq_id)
+        finally:
+            os.killpg(rabbit.server.pid, signal.SIGCONT)
+        self.assertFalse(reply["success"], reply)
+        self.assertIn("nothing was sent", reply["outcome"])
+        letter = self.letter(agent, dlq_id)
+        self.assertEqual((letter["state"], letter["replays"], letter["attempts"]), ("pending", 0, 1))
 
     def test_replay_waits_for_the_broker_to_come_back(self):
         agent, dlq_id = self.dead()

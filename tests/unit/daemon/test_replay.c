@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "daemon/replay.h"
+#include "store/database.h"
 
 #include "fixture.h"
 
@@ -257,6 +258,42 @@ static void a_program_that_stops_begins_no_replay(void **state)
 	assert_string_equal(state_of(f, 1), "pending");
 }
 
+static void script(struct fixture *f, const char *sql)
+{
+	struct database *db = NULL;
+
+	assert_int_equal(database_open(NULL, str_fmt(f->mem, "%s/agent-sre.db", f->dir), true, &db),
+			 OK);
+	assert_int_equal(database_script(db, sql), OK);
+	talloc_free(db);
+}
+
+static void an_outcome_that_could_not_be_stored_is_not_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	struct replay *r = replay_new(f->mem, f->store);
+	json_t *out = NULL;
+	json_t *l = NULL;
+
+	bury(f, event(f, "e1", "A", "firing"));
+	bury(f, event(f, "e2", "B", "firing"));
+	script(f, "CREATE TRIGGER full BEFORE UPDATE OF state ON dead_letter"
+		  " WHEN OLD.state = 'replaying' BEGIN SELECT RAISE(ABORT, 'full'); END;");
+	void *passing = talloc_new(NULL);
+	assert_int_equal(replay_one(passing, r, 1, "ann", &out), E_TRANSIENT);
+	talloc_free(passing);
+	assert_string_equal(state_of(f, 1), "replaying");
+	script(f, "DROP TRIGGER full;");
+	assert_int_equal(replay_one(f->mem, r, 2, "bob", &out), OK);
+	assert_int_equal(store_letter(f->mem, f->store, 1, &l), OK);
+	assert_string_equal(json_str(l, "state"), "resolved");
+	assert_int_equal(json_int(l, "replays", -1), 1);
+	const json_t *said = json_array_get(json_object_get(l, "replay_history"), 0);
+	assert_string_equal(json_str(said, "by"), "ann");
+	assert_string_equal(json_str(said, "outcome"), "opened");
+	assert_string_equal(json_str(said, "incident"), "INC-1");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -271,6 +308,7 @@ int main(void)
 		CASE(many_go_oldest_first),
 		CASE(a_count_stops_a_run_and_the_next_one_goes_on),
 		CASE(a_program_that_stops_begins_no_replay),
+		CASE(an_outcome_that_could_not_be_stored_is_not_forgotten),
 	};
 
 	log_init(LOG_ERROR, 2);
