@@ -1,5 +1,6 @@
 #include "store/database.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -74,8 +75,17 @@ static int count_frames(void *arg, sqlite3 *handle, const char *name, int frames
 	return SQLITE_OK;
 }
 
+/* SQLite counts its memory behind one mutex for all connections, and nobody reads the count. */
+static void forgo_counting(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum status database_open(void *mem, const char *path, bool writable, struct database **out)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, forgo_counting);
 	struct database *db = NEW(mem, struct database);
 	int flags = SQLITE_OPEN_NOMUTEX |
 		    (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
