@@ -8,8 +8,9 @@
 #include "store/store.h"
 #include "store/writer.h"
 
-/* as many as steps usually read at once: opening a connection costs more than all it is used for */
-enum { READERS_KEPT = 64 };
+/* Reading waits for little but the processor: more at once are no faster. And a connection is dear to open: it reads the
+ * whole schema, and prepares every statement anew. */
+enum { READERS_MAX = 16 };
 
 /* How far the rounds of letters_tickets.c have come; theirs alone. */
 struct letter_watch {
@@ -32,15 +33,17 @@ struct store {
 	struct inspector *inspector;
 	struct writer *writer;
 	pthread_mutex_t readers_lock;
-	struct database *readers[READERS_KEPT];
-	int reader_count;
+	pthread_cond_t reader_free;
+	struct database *readers[READERS_MAX]; /* the free ones, the last used on top */
+	int readers_free, readers_open;
 	atomic_bool full;
 };
 
 /* The store in this directory is ours until *fd is closed. E_CONFLICT: another process has it. */
 NODISCARD enum status directory_lock(const char *dir, int *fd);
 
-/* A read-only connection for one query or a few; give it back. */
+/* A read-only connection for one query or a few; give it back. Waits for one when all are in use: who holds one takes
+ * no second. */
 NODISCARD enum status reader_take(struct store *s, struct database **out);
 void reader_give(struct store *s, struct database *db);
 

@@ -91,10 +91,11 @@ static enum status start_threads(struct store *s, const struct store_options *o,
 
 static int drop(struct store *s)
 {
-	for (int n = 0; n < s->reader_count; n++)
+	for (int n = 0; n < s->readers_free; n++)
 		talloc_free(s->readers[n]);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	pthread_cond_destroy(&s->reader_free);
 	pthread_mutex_destroy(&s->readers_lock);
 	pthread_mutex_destroy(&s->archive_lock);
 	return 0;
@@ -107,6 +108,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->readers_lock, NULL);
+	pthread_cond_init(&s->reader_free, NULL);
 	pthread_mutex_init(&s->archive_lock, NULL);
 	atomic_init(&s->letter_changes, 1); /* what changed before this start is looked at */
 	talloc_set_destructor(s, drop);
@@ -177,35 +179,50 @@ void store_on_due(struct store *s, store_due_fn *due, void *arg)
 	writer_on_due(s->writer, due, arg);
 }
 
-enum status reader_take(struct store *s, struct database **out)
+static struct database *wait_for_reader(struct store *s)
 {
 	struct database *db = NULL;
 
 	pthread_mutex_lock(&s->readers_lock);
-	if (s->reader_count > 0)
-		db = s->readers[--s->reader_count];
+	while (s->readers_free == 0 && s->readers_open == READERS_MAX)
+		pthread_cond_wait(&s->reader_free, &s->readers_lock);
+	if (s->readers_free > 0)
+		db = s->readers[--s->readers_free];
+	else
+		s->readers_open++;
 	pthread_mutex_unlock(&s->readers_lock);
-	if (db == NULL)
-		TRY(database_open(NULL, s->path, false,
-				  &db)); /* rootless: it wanders between threads */
-	*out = db;
-	return OK;
+	return db;
+}
+
+/* `db` is NULL when the place was taken and could not be filled. */
+static void give(struct store *s, struct database *db)
+{
+	pthread_mutex_lock(&s->readers_lock);
+	if (db != NULL)
+		s->readers[s->readers_free++] = db;
+	else
+		s->readers_open--;
+	pthread_cond_signal(&s->reader_free);
+	pthread_mutex_unlock(&s->readers_lock);
+}
+
+enum status reader_take(struct store *s, struct database **out)
+{
+	*out = wait_for_reader(s);
+	if (*out != NULL)
+		return OK;
+	/* rootless: it wanders between threads */
+	enum status status = database_open(NULL, s->path, false, out);
+	if (status != OK)
+		give(s, NULL);
+	return status;
 }
 
 void reader_give(struct store *s, struct database *db)
 {
-	bool kept = false;
-
 	if (database_is_damaged(db))
 		writer_condemn(s->writer, DATABASE_DAMAGED);
-	pthread_mutex_lock(&s->readers_lock);
-	if (s->reader_count < READERS_KEPT) {
-		s->readers[s->reader_count++] = db;
-		kept = true;
-	}
-	pthread_mutex_unlock(&s->readers_lock);
-	if (!kept)
-		talloc_free(db);
+	give(s, db);
 }
 
 static enum status each(struct database *db, const char *sql, enum lane lane, store_due_fn *due,
