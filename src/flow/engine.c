@@ -21,6 +21,10 @@
 /* Steps that must not give up (escalate, close) start over after this pause. */
 enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000, CHAIN_MAX = 4, COMMIT_PAUSE_MS = 200 };
 
+/* What one round delivers is committed together. A round ends early where the tracker is slow:
+ * there a commit is cheap beside the call, and people wait for what it shows. */
+enum { ROUND_MAX = 16, ROUND_MS = 50 };
+
 /* a tracker that is away is noticed and waited for (SRE-012.9); this is for one that is there and
  * ails */
 static const struct backoff TICKET_RETRY = {.base_ms = 500, .cap_ms = 5000};
@@ -421,43 +425,59 @@ static enum status advance_flow(const struct flow *flow, struct turn *turn)
 	return OK;
 }
 
-static void measure_ticket(const struct flow *flow, const struct turn *turn,
-			   const struct ticket_work *w)
+/* Operations that are delivered in one go. Each carries its own id: after a cut before the commit
+ * all of them are delivered again, and change nothing. */
+struct round {
+	void *mem;
+	const struct flow *flow;
+	struct turn *turn;
+	struct ticket_work *work;
+	size_t count;
+	struct ticket_delivery done[ROUND_MAX];
+	size_t done_count;
+	int64_t began_ms; /* monotonic */
+};
+
+static void measure_ticket(const struct round *r, const struct ticket_delivery *d)
 {
 	SCOPE(tmp);
 	struct incident *i = NULL;
 
-	if (w->op.kind != TICKET_CREATE || w->op.slot != TICKET_ALERT ||
-	    store_incident(tmp, flow->store, turn->incident, &i) != OK)
+	metric_add(M_TICKET_OPERATIONS, 1, ticket_kind_name(d->work->op.kind), status_name(OK));
+	if (d->work->op.kind != TICKET_CREATE || d->work->op.slot != TICKET_ALERT ||
+	    store_incident(tmp, r->flow->store, r->turn->incident, &i) != OK)
 		return;
 	scope_of(i);
-	tell_created(flow, i, i->ticket_key);
+	tell_created(r->flow, i, i->ticket_key);
 }
 
-static enum status settle_ticket(const struct flow *flow, struct turn *turn,
-				 const struct ticket_work *w, enum status s,
-				 const struct ticket_ref *ref, const char *note, int64_t started_ms)
+static enum status commit_round(const struct round *r)
 {
+	if (r->done_count == 0)
+		return OK;
+	TRY(store_ticket_done(r->flow->store, r->turn->incident, r->done, r->done_count));
+	for (size_t n = 0; n < r->done_count; n++)
+		measure_ticket(r, &r->done[n]);
+	return OK;
+}
+
+static enum status put_off(const struct round *r, enum status s, const char *error,
+			   int64_t pause_ms)
+{
+	struct store *store = r->flow->store;
+	const struct ticket_work *w = &r->work[r->done_count];
+	int64_t incident = r->turn->incident;
 	int64_t now = clock_now();
-	SCOPE(tmp);
-	char *error = str_dup(tmp, s == OK ? "" : status_message());
 
 	metric_add(M_TICKET_OPERATIONS, 1, ticket_kind_name(w->op.kind), status_name(s));
-	if (s == OK) {
-		TRY(store_ticket_done(flow->store, turn->incident, w->op.seq,
-				      w->op.kind == TICKET_CREATE ? ref : NULL, note, started_ms,
-				      now));
-		measure_ticket(flow, turn, w);
-		return OK;
-	}
 	log_event(LOG_WARN, "ticket_operation_failed", "operation", ticket_kind_name(w->op.kind),
 		  "error", error, NULL);
 	if (s == E_INVALID || s == E_CONFLICT || s == E_NOTFOUND)
-		return store_ticket_bury(flow->store, turn->incident, w->op.seq, error, now);
+		return store_ticket_bury(store, incident, w->op.seq, error, now);
 	/* a refused key is for a person to mend; nothing is thrown away meanwhile */
-	int64_t floor = s == E_DENIED ? TICKET_DENIED_MS : status_retry_after_ms();
+	int64_t floor = s == E_DENIED ? TICKET_DENIED_MS : pause_ms;
 	int64_t due = now + backoff_delay(TICKET_RETRY, w->attempt + 1, id_fraction(), floor);
-	return store_ticket_retry(flow->store, turn->incident, w->op.seq, error, due, now);
+	return store_ticket_retry(store, incident, w->op.seq, error, due, now);
 }
 
 /* The embedded tracker is never away. */
@@ -466,34 +486,77 @@ static bool tracker_is_away(const struct flow *flow, int *peer)
 	return flow_is_away(flow, tracker_name(flow->tracker), "", peer);
 }
 
+static bool round_goes_on(const struct round *r)
+{
+	size_t n = r->done_count;
+
+	return n < r->count && r->work[n].due_ms <= clock_now() &&
+	       (n == 0 || clock_monotonic() - r->began_ms < ROUND_MS);
+}
+
+/* The ticket that a round creates is known to its later operations before it is to the store. */
+static void share_ref(struct round *r, const struct ticket_delivery *d)
+{
+	for (size_t n = r->done_count; n < r->count; n++)
+		if (r->work[n].op.slot == d->work->op.slot)
+			r->work[n].ref = d->ref;
+}
+
+static enum status deliver_next(struct round *r)
+{
+	struct ticket_delivery *d = &r->done[r->done_count];
+	const struct ticket_work *w = &r->work[r->done_count];
+
+	*d = (struct ticket_delivery){.work = w, .started_ms = clock_now()};
+	TRY(tracker_apply(r->mem, r->flow->tracker, &w->op, &w->ref, &d->ref, &d->note));
+	d->done_ms = clock_now();
+	r->done_count++;
+	if (w->op.kind == TICKET_CREATE)
+		share_ref(r, d);
+	return OK;
+}
+
+static enum status run_round(struct round *r)
+{
+	enum status s = OK;
+
+	r->began_ms = clock_monotonic();
+	while (s == OK && round_goes_on(r))
+		s = deliver_next(r);
+	const char *error = s == OK ? "" : str_dup(r->mem, status_message());
+	int64_t pause = status_retry_after_ms();
+	TRY(commit_round(r));
+	if (s == OK || s == E_CANCELED)
+		return s;
+	if ((s == E_TRANSIENT || s == E_TIMEOUT) && tracker_is_away(r->flow, &r->turn->away))
+		return OK;
+	r->turn->away = WATCH_NOBODY;
+	return put_off(r, s, error, pause);
+}
+
 static enum status visit_ticket(const struct flow *flow, struct turn *turn, bool *more)
 {
 	SCOPE(mem);
-	struct ticket_work *w = NULL;
+	struct round *r = NEW(mem, struct round);
 
+	*r = (struct round){.mem = mem, .flow = flow, .turn = turn};
 	*more = false;
 	turn->due_ms = -1;
-	enum status s = store_ticket_next(mem, flow->store, turn->incident, &w);
-	if (s == E_NOTFOUND)
+	TRY(store_ticket_waiting(mem, flow->store, turn->incident, ROUND_MAX, &r->work, &r->count));
+	if (r->count == 0)
 		return OK;
-	TRY(s);
-	turn->due_ms = w->due_ms;
-	if (w->due_ms > clock_now())
+	turn->due_ms = r->work[0].due_ms;
+	if (turn->due_ms > clock_now())
 		return OK;
 	turn->due_ms = INT64_MAX;
 	if (tracker_is_away(flow, &turn->away))
 		return OK;
-	struct ticket_ref ref = {0};
-	const char *note = NULL;
-	int64_t started = clock_now();
-	s = tracker_apply(mem, flow->tracker, &w->op, &w->ref, &ref, &note);
-	if (s == E_CANCELED)
-		return s;
-	if ((s == E_TRANSIENT || s == E_TIMEOUT) && tracker_is_away(flow, &turn->away))
-		return OK;
 	turn->away = WATCH_NOBODY;
-	TRY(settle_ticket(flow, turn, w, s, &ref, note, started));
-	*more = true;
+	TRY(run_round(r));
+	bool all = r->done_count == r->count && r->count < ROUND_MAX;
+	if (all)
+		turn->due_ms = -1; /* what comes meanwhile announces itself */
+	*more = !all && turn->away == WATCH_NOBODY;
 	return OK;
 }
 

@@ -232,13 +232,20 @@ struct ticket_work {
 	int64_t due_ms;
 	int64_t created_ms;    /* when the operation was decided */
 };
-/* The oldest waiting operation of the incident; E_NOTFOUND when there is none (or the lane is
- * blocked by one that was buried). */
-NODISCARD enum status store_ticket_next(void *mem, struct store *s, int64_t incident, struct ticket_work **out);
-/* Delivered. `ref` after CREATE, else NULL. Blocks until durable. */
-NODISCARD enum status store_ticket_done(struct store *s, int64_t incident, int64_t seq,
-					const struct ticket_ref *ref, const char *note,
-					int64_t started_ms, int64_t now_ms);
+/* What waits in the incident's lane, the oldest first, at most `max`; *count is 0 when nothing does. Operations on a
+ * ticket whose CREATE was buried are left out. */
+NODISCARD enum status store_ticket_waiting(void *mem, struct store *s, int64_t incident, size_t max,
+					   struct ticket_work **out, size_t *count);
+
+struct ticket_delivery {
+	const struct ticket_work *work;
+	struct ticket_ref ref; /* after CREATE */
+	const char *note;      /* for the timeline, or NULL */
+	int64_t started_ms, done_ms;
+};
+/* All of them in one transaction. Blocks until durable. */
+NODISCARD enum status store_ticket_done(struct store *s, int64_t incident, const struct ticket_delivery *done,
+					size_t count);
 NODISCARD enum status store_ticket_retry(struct store *s, int64_t incident, int64_t seq, const char *error,
 					 int64_t due_ms, int64_t now_ms);
 /* Refused for good: a dead letter is written. A buried CREATE blocks its slot's later operations,

@@ -24,67 +24,79 @@ enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incide
 	return OK;
 }
 
-static enum status read_work(void *mem, sqlite3_stmt *row, struct ticket_work **out)
+static enum status read_work(void *mem, sqlite3_stmt *row, struct ticket_work *work)
 {
-	struct ticket_work *work = NEW(mem, struct ticket_work);
 	const char *payload = (const char *)sqlite3_column_text(row, 4);
+
+	*work = (struct ticket_work){0};
 
 	work->op.seq = column_int(row, 0);
 	work->op.slot = (enum ticket_slot)column_int(row, 1);
 	TRY(ticket_kind_parse((const char *)sqlite3_column_text(row, 2), &work->op.kind));
-	work->op.uuid = column_text(work, row, 3);
-	TRY(json_parse(work, payload, strlen(payload), &work->op.payload));
+	work->op.uuid = column_text(mem, row, 3);
+	TRY(json_parse(mem, payload, strlen(payload), &work->op.payload));
 	work->attempt = (int)column_int(row, 5);
 	work->due_ms = column_int(row, 6);
 	work->created_ms = column_int(row, 7);
 	if (sqlite3_column_type(row, 8) != SQLITE_NULL)
-		work->ref =
-			(struct ticket_ref){column_text(work, row, 8), column_text(work, row, 9),
-					    column_text(work, row, 10)};
-	*out = work;
+		work->ref = (struct ticket_ref){column_text(mem, row, 8), column_text(mem, row, 9),
+						column_text(mem, row, 10)};
 	return OK;
 }
 
 /* A ticket that was never created (its CREATE is buried) takes no operations. */
-static enum status next(void *mem, struct database *db, int64_t incident, struct ticket_work **out)
+static enum status select_waiting(struct database *db, int64_t incident, size_t max,
+				  sqlite3_stmt **row)
 {
-	sqlite3_stmt *row = NULL;
-	bool more;
-
-	TRY(database_select(
-		db, &row,
+	return database_select(
+		db, row,
 		"SELECT o.seq, o.slot, o.kind, o.uuid, o.payload, o.attempt, o.due_ms, "
 		"o.created_ms,"
 		" r.id, r.key, r.url FROM ticket_op o"
 		" LEFT JOIN ticket_ref r ON r.incident = o.incident AND r.slot = o.slot"
 		" WHERE o.incident = ?1 AND o.state = 0 AND NOT EXISTS (SELECT 1 FROM ticket_op b"
 		" WHERE b.incident = ?1 AND b.slot = o.slot AND b.state = 2 AND b.kind = 'create')"
-		" ORDER BY o.seq LIMIT 1",
-		"i", incident));
-	TRY(database_row(db, row, &more));
-	if (!more)
-		return failure(E_NOTFOUND, "no ticket operation waits");
-	enum status s = read_work(mem, row, out);
-	database_end(row);
-	return s;
+		" ORDER BY o.seq LIMIT ?2",
+		"ii", incident, (int64_t)max);
 }
 
-enum status store_ticket_next(void *mem, struct store *s, int64_t incident,
-			      struct ticket_work **out)
+static enum status read_waiting(void *mem, struct database *db, int64_t incident, size_t max,
+				struct ticket_work *out, size_t *count)
+{
+	sqlite3_stmt *row = NULL;
+	bool more = true;
+
+	TRY(select_waiting(db, incident, max, &row));
+	for (*count = 0; *count < max; ++*count) {
+		TRY(database_row(db, row, &more));
+		if (!more)
+			return OK;
+		enum status s = read_work(mem, row, &out[*count]);
+		if (s != OK) {
+			database_end(row);
+			return s;
+		}
+	}
+	database_end(row);
+	return OK;
+}
+
+enum status store_ticket_waiting(void *mem, struct store *s, int64_t incident, size_t max,
+				 struct ticket_work **out, size_t *count)
 {
 	struct database *db = NULL;
 
+	*out = NEW_ARRAY(mem, struct ticket_work, max);
 	TRY(reader_take(s, &db));
-	enum status status = next(mem, db, incident, out);
+	enum status status = read_waiting(mem, db, incident, max, *out, count);
 	reader_give(s, db);
 	return status;
 }
 
 struct settling {
 	struct write op;
-	int64_t incident, seq, started_ms, now_ms, due_ms;
-	const struct ticket_ref *ref;
-	const char *text; /* a note, or the error */
+	int64_t incident, seq, now_ms, due_ms;
+	const char *error;
 };
 
 static enum status kind_of(void *mem, struct database *db, int64_t seq, const char **kind,
@@ -127,37 +139,37 @@ enum status ticket_delivered(struct database *db, int64_t incident, const struct
 			   now_ms - started_ms, note);
 }
 
+struct delivering {
+	struct write op;
+	int64_t incident;
+	const struct ticket_delivery *done;
+	size_t count;
+};
+
 static enum status deliver(struct write *op, struct writer *w, struct database *db)
 {
-	SCOPE(mem);
-	const struct settling *t = (const struct settling *)op;
-	struct ticket_op what = {0};
-	const char *kind = NULL;
-	int64_t slot = 0;
-	int64_t attempt = 0;
+	const struct delivering *all = (const struct delivering *)op;
 
 	(void)w;
-	TRY(kind_of(mem, db, t->seq, &kind, &slot, &attempt));
-	TRY(ticket_kind_parse(kind, &what.kind));
-	what.slot = (enum ticket_slot)slot;
-	TRY(database_run(db, "UPDATE ticket_op SET state = 1 WHERE seq = ?", "i", t->seq));
-	return ticket_delivered(db, t->incident, &what, (int)attempt, t->ref, t->text,
-				t->started_ms, t->now_ms);
+	for (size_t n = 0; n < all->count; n++) {
+		const struct ticket_delivery *d = &all->done[n];
+		const struct ticket_work *k = d->work;
+		TRY(database_run(db, "UPDATE ticket_op SET state = 1 WHERE seq = ?", "i",
+				 k->op.seq));
+		TRY(ticket_delivered(db, all->incident, &k->op, k->attempt,
+				     k->op.kind == TICKET_CREATE ? &d->ref : NULL, d->note,
+				     d->started_ms, d->done_ms));
+	}
+	return OK;
 }
 
-enum status store_ticket_done(struct store *s, int64_t incident, int64_t seq,
-			      const struct ticket_ref *ref, const char *note, int64_t started_ms,
-			      int64_t now_ms)
+enum status store_ticket_done(struct store *s, int64_t incident, const struct ticket_delivery *done,
+			      size_t count)
 {
-	struct settling t = {.op = {.run = deliver},
-			     .incident = incident,
-			     .seq = seq,
-			     .started_ms = started_ms,
-			     .now_ms = now_ms,
-			     .ref = ref,
-			     .text = note};
+	struct delivering all = {
+		.op = {.run = deliver}, .incident = incident, .done = done, .count = count};
 
-	return writer_await(s->writer, &t.op);
+	return writer_await(s->writer, &all.op);
 }
 
 static enum status put_off(struct write *op, struct writer *w, struct database *db)
@@ -175,7 +187,7 @@ static enum status put_off(struct write *op, struct writer *w, struct database *
 	if (attempt > 0)
 		return OK; /* the first failure is worth a line, not every one of a long outage */
 	return journal_add(db, t->incident, t->now_ms, "ticket", 0, "retry", 0,
-			   str_fmt(mem, "%s: %s", kind, t->text));
+			   str_fmt(mem, "%s: %s", kind, t->error));
 }
 
 enum status store_ticket_retry(struct store *s, int64_t incident, int64_t seq, const char *error,
@@ -186,7 +198,7 @@ enum status store_ticket_retry(struct store *s, int64_t incident, int64_t seq, c
 			     .seq = seq,
 			     .due_ms = due_ms,
 			     .now_ms = now_ms,
-			     .text = error};
+			     .error = error};
 
 	return writer_await(s->writer, &t.op);
 }
@@ -214,7 +226,7 @@ static enum status bury_letter(struct database *db, const struct settling *t, co
 		.event_source = column_text(mem, row, 1),
 		.subject = column_text(mem, row, 2),
 		.correlation_id = column_text(mem, row, 3),
-		.reason = str_fmt(mem, "ticket operation %s: %s", kind, t->text),
+		.reason = str_fmt(mem, "ticket operation %s: %s", kind, t->error),
 		.category = "ticket",
 		.permanent = true,
 		.stage = "ticket",
@@ -243,7 +255,7 @@ static enum status bury(struct write *op, struct writer *w, struct database *db)
 	TRY(database_run(db, "UPDATE ticket_op SET state = 2, attempt = attempt + 1 WHERE seq = ?",
 			 "i", t->seq));
 	return journal_add(db, t->incident, t->now_ms, "ticket", (int)attempt, "refused", 0,
-			   str_fmt(mem, "%s: %s", kind, t->text));
+			   str_fmt(mem, "%s: %s", kind, t->error));
 }
 
 enum status store_ticket_bury(struct store *s, int64_t incident, int64_t seq, const char *error,
@@ -253,7 +265,7 @@ enum status store_ticket_bury(struct store *s, int64_t incident, int64_t seq, co
 			     .incident = incident,
 			     .seq = seq,
 			     .now_ms = now_ms,
-			     .text = error};
+			     .error = error};
 
 	return writer_await(s->writer, &t.op);
 }

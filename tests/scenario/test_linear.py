@@ -7,9 +7,25 @@ from world import ANNOTATIONS, World, eventually, request  # noqa: F401
 from linear_double import KEY, LinearDouble
 
 
+class KillingLinear(LinearDouble):
+    """Kills the agent while it carries out the third comment; knows how often each creation was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.kill, self.asked = None, []
+
+    def comment_create(self, info, input):
+        self.asked.append(input["id"])
+        reply = super().comment_create(info, input)
+        if self.kill and len(self.comments) == 3:
+            self.kill, kill = None, self.kill
+            kill()
+        return reply
+
+
 class LinearTest(unittest.TestCase):
-    def world(self, **more):
-        self.linear = LinearDouble()
+    def world(self, double=LinearDouble, **more):
+        self.linear = double()
         self.addCleanup(self.linear.close)
         more.setdefault("ticket", {"on_call": "oncall@example.com"})
         w = World(linear={"api_key": KEY, "url": self.linear.url + "/graphql", "timeout": "2s"}, **more)
@@ -21,6 +37,9 @@ class LinearTest(unittest.TestCase):
 
     def finish(self, w):
         w.until_state("recovered")
+        return self.end(w)
+
+    def end(self, w):
         w.resolve()
         w.until_state("closed")
         w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "everything is delivered")
@@ -70,6 +89,20 @@ class LinearTest(unittest.TestCase):
         self.linear.fault_forever = None
         issue = self.finish(w)
         self.assertEqual(len(issue["comments"]), 4)
+
+    def test_what_waited_is_delivered_in_one_go_and_a_kill_in_its_middle_makes_nothing_twice(self):
+        w = self.world(KillingLinear)
+        self.linear.fault_forever = ("status", 503)
+        w.fire()
+        w.until_state("recovered")
+        self.linear.kill = w.agent.kill
+        self.linear.fault_forever = None
+        w.until(lambda: self.linear.kill is None, "killed, and started again")
+        issue = self.end(w)
+        self.assertEqual(w.agent.starts, 2)
+        heads = [c["body"].split("\n")[0] for c in issue["comments"]]
+        self.assertEqual(heads, ["**Remediation Selected**", "**Remediation Executed**", "**Remediation Verified**", "**Alert Resolved**"])
+        self.assertGreater(len(self.linear.asked), len(self.linear.comments), "nothing was asked for again: nothing was cut")
 
     def test_slow_linear_never_delays_the_remedy(self):
         w = self.world()

@@ -181,41 +181,71 @@ static void add_ops(struct fixture *f)
 	assert_int_equal(commit_one(f->store, &c, &due), OK); /* known ids are not appended again */
 }
 
+/* The oldest that waits, or NULL. */
+static const struct ticket_work *oldest(struct fixture *f)
+{
+	struct ticket_work *w = NULL;
+	size_t count;
+
+	assert_int_equal(store_ticket_waiting(f->mem, f->store, 1, 1, &w, &count), OK);
+	return count == 0 ? NULL : w;
+}
+
 static void operations_are_delivered_in_order_and_once(void **state)
 {
 	struct fixture *f = *state;
-	struct ticket_work *w = NULL;
 	const struct ticket_ref ref = {"id-1", "SRE-1", "http://t/SRE-1"};
 
 	fixture_admit(f, "1", "A", 10, 0);
 	add_ops(f);
-	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), OK);
+	const struct ticket_work *w = oldest(f);
 	assert_int_equal(w->op.kind, TICKET_CREATE);
 	assert_null(w->ref.id);
 	assert_int_equal(store_ticket_retry(f->store, 1, w->op.seq, "down", 7000, 3000), OK);
-	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), OK);
+	w = oldest(f);
 	assert_int_equal(w->due_ms, 7000);
 	assert_int_equal(w->attempt, 1);
-	assert_int_equal(store_ticket_done(f->store, 1, w->op.seq, &ref, NULL, 3000, 3001), OK);
-	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), OK);
+	const struct ticket_delivery created = {w, ref, NULL, 3000, 3001};
+	assert_int_equal(store_ticket_done(f->store, 1, &created, 1), OK);
+	w = oldest(f);
 	assert_int_equal(w->op.kind, TICKET_COMMENT);
 	assert_string_equal(w->ref.id, "id-1");
-	assert_int_equal(store_ticket_done(f->store, 1, w->op.seq, NULL, NULL, 3000, 3001), OK);
-	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), E_NOTFOUND);
+	const struct ticket_delivery commented = {w, {0}, NULL, 3000, 3001};
+	assert_int_equal(store_ticket_done(f->store, 1, &commented, 1), OK);
+	assert_null(oldest(f));
+	assert_string_equal(fixture_incident(f, 1)->ticket_key, "SRE-1");
+}
+
+static void what_waits_is_read_and_settled_in_one_go(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket_work *w = NULL;
+	size_t count;
+	const struct ticket_ref ref = {"id-1", "SRE-1", "http://t/SRE-1"};
+
+	fixture_admit(f, "1", "A", 10, 0);
+	add_ops(f);
+	assert_int_equal(store_ticket_waiting(f->mem, f->store, 1, 16, &w, &count), OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(w[0].op.kind, TICKET_CREATE);
+	assert_int_equal(w[1].op.kind, TICKET_COMMENT);
+	const struct ticket_delivery done[] = {{&w[0], ref, NULL, 3000, 3001},
+					       {&w[1], {0}, NULL, 3001, 3002}};
+	assert_int_equal(store_ticket_done(f->store, 1, done, 2), OK);
+	assert_null(oldest(f));
 	assert_string_equal(fixture_incident(f, 1)->ticket_key, "SRE-1");
 }
 
 static void a_refused_creation_blocks_its_ticket_and_is_kept(void **state)
 {
 	struct fixture *f = *state;
-	struct ticket_work *w = NULL;
 	json_t *letters = NULL;
 
 	fixture_admit(f, "1", "A", 10, 0);
 	add_ops(f);
-	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), OK);
-	assert_int_equal(store_ticket_bury(f->store, 1, w->op.seq, "no such team", 3000), OK);
-	assert_int_equal(store_ticket_next(f->mem, f->store, 1, &w), E_NOTFOUND);
+	assert_int_equal(store_ticket_bury(f->store, 1, oldest(f)->op.seq, "no such team", 3000),
+			 OK);
+	assert_null(oldest(f));
 	assert_int_equal(store_dead_letters(f->mem, f->store, 10, &letters), OK);
 	assert_int_equal(json_array_size(letters), 1);
 	assert_string_equal(json_str(json_array_get(letters, 0), "failure_kind"), "ticket");
@@ -375,6 +405,7 @@ int main(void)
 		STORE_TEST(a_decision_is_final_and_bound_to_the_plan),
 		STORE_TEST(calls_are_counted_for_limits),
 		STORE_TEST(operations_are_delivered_in_order_and_once),
+		STORE_TEST(what_waits_is_read_and_settled_in_one_go),
 		STORE_TEST(a_refused_creation_blocks_its_ticket_and_is_kept),
 		STORE_TEST(the_embedded_tracker_does_nothing_twice),
 		STORE_TEST(the_directory_belongs_to_one),
