@@ -14,6 +14,7 @@
 enum {
 	RANDOM_LEAST = 24,
 	CREDENTIAL_LEAST = 6,
+	KEY_LEAST = 16,
 	CARD_LEAST = 14,
 	CARD_MOST = 19,
 	NAME_MOST = 64,
@@ -22,10 +23,17 @@ enum {
 
 static const char HIDDEN[] = "[redacted]";
 
+/* How far a scan that failed went: from whatever begins before that, the same scan fails too. So
+ * each finder reads every character once, not once for each word before it. */
+struct failed {
+	const char *email, *random, *identifier;
+};
+
 struct builder {
 	void *mem;
 	char *text;
 	size_t length, room;
+	struct failed failed;
 };
 
 static void put(struct builder *b, const char *text, size_t n)
@@ -169,17 +177,17 @@ static size_t known_key(const char *at, struct builder *b)
 		"eyJ",	      "ghp_", "gho_",	  "ghu_",  "ghs_",  "ghr_",  "github_pat_",
 		"glpat-",     "sk-",  "sk_live_", "xoxb-", "xoxp-", "xoxa-", "lin_api_",
 		"lin_oauth_", "AKIA", "ASIA",	  "AIza",  "hvs.",  "npm_",  "dop_v1_"};
-	size_t n = credential_length(at);
+	size_t i = 0;
 
-	if (n < 16)
+	while (i < sizeof(PREFIXES) / sizeof(PREFIXES[0]) && !str_starts(at, PREFIXES[i]))
+		i++;
+	if (i == sizeof(PREFIXES) / sizeof(PREFIXES[0]))
 		return 0;
-	for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
-		if (str_starts(at, PREFIXES[i])) {
-			put_text(b, HIDDEN);
-			return n;
-		}
-	}
-	return 0;
+	size_t n = credential_length(at);
+	if (n < KEY_LEAST)
+		return 0;
+	put_text(b, HIDDEN);
+	return n;
 }
 
 static size_t random_word(const char *at, struct builder *b)
@@ -189,13 +197,17 @@ static size_t random_word(const char *at, struct builder *b)
 	int digits = 0;
 	size_t n = 0;
 
+	if (at < b->failed.random)
+		return 0;
 	for (; is_word(at[n]) || at[n] == '-' || at[n] == '+' || at[n] == '='; n++) {
 		upper += isupper((unsigned char)at[n]) != 0;
 		lower += islower((unsigned char)at[n]) != 0;
 		digits += isdigit((unsigned char)at[n]) != 0;
 	}
-	if (n < RANDOM_LEAST || upper < 2 || lower < 2 || digits < 2)
+	if (n < RANDOM_LEAST || upper < 2 || lower < 2 || digits < 2) {
+		b->failed.random = at + n;
 		return 0;
+	}
 	put_text(b, HIDDEN);
 	return n;
 }
@@ -205,8 +217,7 @@ static size_t private_key(const char *at, struct builder *b)
 	if (!str_starts(at, "-----BEGIN "))
 		return 0;
 	const char *title = strstr(at + 11, "-----");
-	const char *found = strstr(at, "PRIVATE KEY");
-	if (title == NULL || found == NULL || found > title)
+	if (title == NULL || memmem(at, (size_t)(title - at), "PRIVATE KEY", 11) == NULL)
 		return 0;
 	const char *end = strstr(title + 5, "-----END ");
 	const char *last = end == NULL ? NULL : strstr(end + 9, "-----");
@@ -228,30 +239,38 @@ static size_t user_info(const char *at, struct builder *b)
 	return (size_t)(sign - at);
 }
 
-static size_t email_length(const char *at)
+static size_t domain_length(const char *domain)
 {
-	size_t local = 0;
-
-	while (isalnum((unsigned char)at[local]) ||
-	       (at[local] != '\0' && strchr("._%+-", at[local]) != NULL))
-		local++;
-	if (local == 0 || at[local] != '@')
-		return 0;
-	const char *domain = at + local + 1;
 	size_t n = 0;
+
 	while (isalnum((unsigned char)domain[n]) || domain[n] == '.' || domain[n] == '-')
 		n++;
 	while (n > 0 && !isalpha((unsigned char)domain[n - 1]))
 		n--;
 	const char *dot = memrchr(domain, '.', n);
-	if (dot == NULL || dot == domain || domain + n - dot < 3)
+	return dot == NULL || dot == domain || domain + n - dot < 3 ? 0 : n;
+}
+
+static size_t email_length(const char *at, struct builder *b)
+{
+	size_t local = 0;
+
+	if (at < b->failed.email)
 		return 0;
+	while (isalnum((unsigned char)at[local]) ||
+	       (at[local] != '\0' && strchr("._%+-", at[local]) != NULL))
+		local++;
+	size_t n = local == 0 || at[local] != '@' ? 0 : domain_length(at + local + 1);
+	if (n == 0) {
+		b->failed.email = at + local;
+		return 0;
+	}
 	return local + 1 + n;
 }
 
 static size_t email(const char *at, struct builder *b)
 {
-	size_t n = email_length(at);
+	size_t n = email_length(at, b);
 
 	if (n > 0)
 		put_text(b, "[e-mail]");
@@ -404,10 +423,14 @@ static size_t identifier(const char *at, struct builder *b)
 	bool digit = false;
 	size_t n = 0;
 
+	if (at < b->failed.identifier)
+		return 0;
 	for (; isxdigit((unsigned char)at[n]) || (at[n] == '-' && n > 0); n++)
 		digit = digit || isdigit((unsigned char)at[n]);
-	if (n < 8 || !digit || is_word(at[n]))
+	if (n < 8 || !digit || is_word(at[n])) {
+		b->failed.identifier = at + n;
 		return 0;
+	}
 	put_text(b, "<id>");
 	return n;
 }
@@ -423,7 +446,7 @@ static size_t number(const char *at, struct builder *b)
 
 static size_t address(const char *at, struct builder *b)
 {
-	size_t n = email_length(at);
+	size_t n = email_length(at, b);
 
 	if (n > 0)
 		put_text(b, "<e-mail>");
