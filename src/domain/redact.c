@@ -116,6 +116,31 @@ static size_t plain_length(const char *value)
 	return n;
 }
 
+/* Where the title of a PEM block ends, NULL when none begins here. */
+static const char *pem_title(const char *at)
+{
+	return str_starts(at, "-----BEGIN ") ? strstr(at + 11, "-----") : NULL;
+}
+
+/* A block without its end takes all the rest. */
+static size_t pem_length(const char *at, const char *title)
+{
+	const char *end = strstr(title + 5, "-----END ");
+	const char *last = end == NULL ? NULL : strstr(end + 9, "-----");
+
+	return last == NULL ? strlen(at) : (size_t)(last + 5 - at);
+}
+
+static size_t private_key(const char *at, struct builder *b)
+{
+	const char *title = pem_title(at);
+
+	if (title == NULL || memmem(at, (size_t)(title - at), "PRIVATE KEY", 11) == NULL)
+		return 0;
+	put_text(b, "[private key]");
+	return pem_length(at, title);
+}
+
 /* name = value, "name": "value", \"name\":\"value\" */
 static size_t named_value(const char *at, struct builder *b)
 {
@@ -134,12 +159,14 @@ static size_t named_value(const char *at, struct builder *b)
 	p++;
 	p += strspn(p, " \t\r\n");
 	const char *value = past_quote(p);
-	size_t hidden =
-		value == p ? plain_length(value) : quoted_length(value, value[-1], *p == '\\');
+	size_t hidden = value != p		   ? quoted_length(value, value[-1], *p == '\\')
+			: pem_title(value) != NULL ? pem_length(value, pem_title(value))
+						   : plain_length(value);
 	if (hidden == 0)
 		return 0;
 	put(b, at, (size_t)(value - at));
-	put_text(b, HIDDEN);
+	if (value != p || private_key(value, b) == 0)
+		put_text(b, HIDDEN);
 	return (size_t)(value - at) + hidden;
 }
 
@@ -210,19 +237,6 @@ static size_t random_word(const char *at, struct builder *b)
 	}
 	put_text(b, HIDDEN);
 	return n;
-}
-
-static size_t private_key(const char *at, struct builder *b)
-{
-	if (!str_starts(at, "-----BEGIN "))
-		return 0;
-	const char *title = strstr(at + 11, "-----");
-	if (title == NULL || memmem(at, (size_t)(title - at), "PRIVATE KEY", 11) == NULL)
-		return 0;
-	const char *end = strstr(title + 5, "-----END ");
-	const char *last = end == NULL ? NULL : strstr(end + 9, "-----");
-	put_text(b, "[private key]");
-	return last == NULL ? strlen(at) : (size_t)(last + 5 - at);
 }
 
 /* In "scheme://user:password@host" what stands before the @. */

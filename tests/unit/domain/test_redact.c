@@ -42,6 +42,11 @@ static void secrets_in_text_are_hidden(void **state)
 		 "[private key]\nafter"},
 		{"-----BEGIN PRIVATE KEY-----\ncut", "[private key]"},
 		{"\\npassword=tulip", "\\npassword=[redacted]"},
+		{"PRIVATE_KEY=-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE "
+		 "KEY-----\nx",
+		 "PRIVATE_KEY=[private key]\nx"},
+		{"private_key: -----BEGIN PRIVATE KEY-----\nMIIE", "private_key: [private key]"},
+		{"secret=-----BEGIN THING----- ab -----END THING----- x", "secret=[redacted] x"},
 	};
 	SCOPE(tmp);
 
