@@ -5,6 +5,7 @@
 #include "domain/redact.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -368,6 +369,37 @@ char *redact_text(void *mem, const char *text)
 
 static json_t *masked(const json_t *value);
 
+/* Two names may be masked alike; no member is lost for that. */
+static void set_shown(json_t *out, const char *name, json_t *value)
+{
+	SCOPE(tmp);
+	const char *shown = redact_text(tmp, name);
+
+	if (json_object_get(out, shown) != NULL)
+		shown = str_fmt(tmp, "%s %zu", shown, json_object_size(out) + 1);
+	json_object_set_new(out, shown, value);
+}
+
+/* A card's number is one without quotes too. */
+static json_t *masked_number(const json_t *value)
+{
+	double real = json_number_value(value);
+	char digits[32];
+
+	if (json_is_integer(value))
+		str_print(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT,
+			  json_integer_value(value));
+	else if (fabs(real) < 1e19)
+		str_print(digits, sizeof(digits), "%.0f", real);
+	else
+		return json_deep_copy(value);
+	SCOPE(tmp);
+	struct builder b = {.mem = tmp};
+	if (card(digits + strspn(digits, "-"), &b) == 0)
+		return json_deep_copy(value);
+	return json_string(b.text);
+}
+
 static json_t *masked_object(const json_t *object)
 {
 	json_t *out = json_object();
@@ -379,8 +411,7 @@ static json_t *masked_object(const json_t *object)
 	json_object_foreach ((json_t *)object, name, value) {
 		bool hide = redact_is_telling(name) || (pair && str_eq(name, "value"));
 		bool empty = json_is_null(value) || json_is_boolean(value);
-		json_object_set_new(out, name,
-				    hide && !empty ? json_string(HIDDEN) : masked(value));
+		set_shown(out, name, hide && !empty ? json_string(HIDDEN) : masked(value));
 	}
 	return out;
 }
@@ -397,6 +428,8 @@ static json_t *masked(const json_t *value)
 		SCOPE(tmp);
 		return json_string(redact_text(tmp, json_string_value(value)));
 	}
+	if (json_is_number(value))
+		return masked_number(value);
 	if (!json_is_array(value))
 		return json_deep_copy(value);
 	out = json_array();

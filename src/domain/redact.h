@@ -15,7 +15,7 @@
 char *redact_text(void *mem, const char *text);
 
 /* A masked deep copy, under mem: members with a telling name whole (also {"name": "DB_PASSWORD", "value": …}), all
- * other strings by redact_text. */
+ * other strings and the members' names by redact_text, numbers where they are a card's. */
 json_t *redact_json(void *mem, const json_t *value);
 
 /* True for password, API-Key, x_auth_token, … */

@@ -99,6 +99,30 @@ static void members_with_telling_names_are_hidden_whole(void **state)
 	assert_non_null(strstr(json_text(tmp, in), "tulip")); /* the original is untouched */
 }
 
+static void numbers_and_names_of_members_are_masked_too(void **state)
+{
+	static const struct {
+		const char *in, *want;
+	} CASES[] = {
+		{"{\"n\":4111111111111111}", "{\"n\":\"[card]\"}"},
+		{"[-4111111111111111,4111111111111111.0]", "[\"[card]\",\"[card]\"]"},
+		{"[4111111111111112,1732464000000,0.5,-1,1e22]",
+		 "[4111111111111112,1732464000000,0.5,-1,1e22]"},
+		{"{\"a@b.test\":1,\"plain\":2}", "{\"[e-mail]\":1,\"plain\":2}"},
+		{"{\"a@b.test\":1,\"c@d.test\":2}", "{\"[e-mail]\":1,\"[e-mail] 2\":2}"},
+		{"{\"4111111111111111\":{\"ghp_0123456789abcdef0123\":0}}",
+		 "{\"[card]\":{\"[redacted]\":0}}"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++) {
+		json_t *in = NULL;
+		assert_int_equal(json_parse(tmp, CASES[i].in, strlen(CASES[i].in), &in), OK);
+		assert_string_equal(json_text(tmp, redact_json(tmp, in)), CASES[i].want);
+	}
+}
+
 static void reasons_of_one_kind_have_one_pattern(void **state)
 {
 	static const struct {
@@ -195,6 +219,7 @@ int main(void)
 		cmocka_unit_test(secrets_in_text_are_hidden),
 		cmocka_unit_test(what_is_no_secret_stays),
 		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
+		cmocka_unit_test(numbers_and_names_of_members_are_masked_too),
 		cmocka_unit_test(reasons_of_one_kind_have_one_pattern),
 		cmocka_unit_test(a_reason_does_not_quote_what_a_parser_found),
 		cmocka_unit_test(a_pattern_is_bounded),
