@@ -18,7 +18,6 @@ enum {
 	KEY_LEAST = 16,
 	CARD_LEAST = 14,
 	CARD_MOST = 19,
-	NAME_MOST = 64,
 	PATTERN_POINTS = 200
 };
 
@@ -30,11 +29,18 @@ struct failed {
 	const char *email, *random, *identifier;
 };
 
+/* The name that was read last, so that a long one is read once too. */
+struct name {
+	const char *end;
+	const char *value; /* behind its ':' or '=', NULL where there is none */
+};
+
 struct builder {
 	void *mem;
 	char *text;
 	size_t length, room;
 	struct failed failed;
+	struct name name;
 };
 
 static void put(struct builder *b, const char *text, size_t n)
@@ -63,27 +69,68 @@ static bool is_name(char c)
 	return is_word(c) || c == '-' || c == '.';
 }
 
-bool redact_is_telling(const char *name)
+/* Where `word` ends when it is spelled from `at` on, with or without signs in between, or NULL. */
+static const char *past_word(const char *at, const char *end, const char *word)
+{
+	for (; *word != '\0'; at++) {
+		if (at == end)
+			return NULL;
+		if (isalnum((unsigned char)*at) && tolower((unsigned char)*at) != *word++)
+			return NULL;
+	}
+	return at;
+}
+
+static bool is_over(const char *at, const char *end)
+{
+	while (at < end && !isalnum((unsigned char)*at))
+		at++;
+	return at == end;
+}
+
+/* True when `word` is in the name, at its end where only the `last` one counts. */
+static bool has_word(const char *at, const char *end, const char *word, bool last)
+{
+	for (; at < end; at++) {
+		const char *rest = isalnum((unsigned char)*at) ? past_word(at, end, word) : NULL;
+		if (rest != NULL && (!last || is_over(rest, end)))
+			return true;
+	}
+	return false;
+}
+
+/* Too short to tell anything when they are but a part of a name. */
+static bool is_telling_word(const char *at, const char *end)
+{
+	static const char *const WORDS[] = {"dsn", "pass", "auth"};
+
+	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+		const char *rest = past_word(at, end, WORDS[i]);
+		if (rest != NULL && is_over(rest, end))
+			return true;
+	}
+	return false;
+}
+
+static bool has_telling_part(const char *at, const char *end)
 {
 	static const char *const PARTS[] = {
 		"password",   "passwd",		  "passphrase", "secret",	 "token",
 		"apikey",     "accesskey",	  "privatekey", "authorization", "cookie",
 		"credential", "connectionstring", "sessionid",	"encryptionkey",
 	};
-	char plain[NAME_MOST + 1];
-	size_t n = 0;
 
-	for (; *name != '\0' && n < NAME_MOST; name++)
-		if (isalnum((unsigned char)*name))
-			plain[n++] = (char)tolower((unsigned char)*name);
-	plain[n] = '\0';
-	if (str_ends(plain, "pwd") || str_eq(plain, "dsn") || str_eq(plain, "pass") ||
-	    str_eq(plain, "auth"))
-		return true;
 	for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++)
-		if (strstr(plain, PARTS[i]) != NULL)
+		if (has_word(at, end, PARTS[i], false))
 			return true;
-	return false;
+	return has_word(at, end, "pwd", true);
+}
+
+bool redact_is_telling(const char *name)
+{
+	const char *end = name + strlen(name);
+
+	return is_telling_word(name, end) || has_telling_part(name, end);
 }
 
 /* Skips one quote, maybe escaped as inside a JSON string. */
@@ -142,31 +189,37 @@ static size_t private_key(const char *at, struct builder *b)
 	return pem_length(at, title);
 }
 
-/* name = value, "name": "value", \"name\":\"value\" */
+static void read_name(const char *at, struct name *name)
+{
+	name->end = at;
+	while (is_name(*name->end))
+		name->end++;
+	const char *p = past_quote(name->end);
+	p += strspn(p, " \t");
+	name->value = *p == ':' || *p == '=' ? p + 1 + strspn(p + 1, " \t\r\n") : NULL;
+}
+
+/* name = value, "name": "value", \"name\":\"value\". A part that tells was found where the name
+ * began; at each word after that, what must stand alone is asked for. */
 static size_t named_value(const char *at, struct builder *b)
 {
-	char name[NAME_MOST + 1];
-	size_t n = 0;
+	struct name *name = &b->name;
+	bool first = at >= name->end;
 
-	while (n < NAME_MOST && is_name(at[n]))
-		n++;
-	str_print(name, sizeof(name), "%.*s", (int)n, at);
-	if (n == 0 || !redact_is_telling(name))
+	if (first)
+		read_name(at, name);
+	if (name->value == NULL ||
+	    !(is_telling_word(at, name->end) || (first && has_telling_part(at, name->end))))
 		return 0;
-	const char *p = past_quote(at + n);
-	p += strspn(p, " \t");
-	if (*p != ':' && *p != '=')
-		return 0;
-	p++;
-	p += strspn(p, " \t\r\n");
-	const char *value = past_quote(p);
-	size_t hidden = value != p		   ? quoted_length(value, value[-1], *p == '\\')
+	const char *value = past_quote(name->value);
+	bool quoted = value != name->value;
+	size_t hidden = quoted ? quoted_length(value, value[-1], *name->value == '\\')
 			: pem_title(value) != NULL ? pem_length(value, pem_title(value))
 						   : plain_length(value);
 	if (hidden == 0)
 		return 0;
 	put(b, at, (size_t)(value - at));
-	if (value != p || private_key(value, b) == 0)
+	if (quoted || private_key(value, b) == 0)
 		put_text(b, HIDDEN);
 	return (size_t)(value - at) + hidden;
 }
