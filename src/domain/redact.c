@@ -164,29 +164,26 @@ static size_t plain_length(const char *value)
 	return n;
 }
 
-/* Where the title of a PEM block ends, NULL when none begins here. */
-static const char *pem_title(const char *at)
-{
-	return str_starts(at, "-----BEGIN ") ? strstr(at + 11, "-----") : NULL;
-}
+static const char PEM_BEGIN[] = "-----BEGIN ";
 
 /* A block without its end takes all the rest. */
-static size_t pem_length(const char *at, const char *title)
+static size_t pem_length(const char *at)
 {
-	const char *end = strstr(title + 5, "-----END ");
-	const char *last = end == NULL ? NULL : strstr(end + 9, "-----");
+	const char *end = strstr(at + 1, "-----END ");
+	const char *last = end == NULL ? NULL : strstr(end + 1, "-----");
 
 	return last == NULL ? strlen(at) : (size_t)(last + 5 - at);
 }
 
 static size_t private_key(const char *at, struct builder *b)
 {
-	const char *title = pem_title(at);
-
-	if (title == NULL || memmem(at, (size_t)(title - at), "PRIVATE KEY", 11) == NULL)
+	if (!str_starts(at, PEM_BEGIN))
+		return 0;
+	const char *title = at + strlen(PEM_BEGIN);
+	if (memmem(title, strcspn(title, "-\r\n"), "PRIVATE KEY", 11) == NULL)
 		return 0;
 	put_text(b, "[private key]");
-	return pem_length(at, title);
+	return pem_length(at);
 }
 
 static void read_name(const char *at, struct name *name)
@@ -214,8 +211,8 @@ static size_t named_value(const char *at, struct builder *b)
 	const char *value = past_quote(name->value);
 	bool quoted = value != name->value;
 	size_t hidden = quoted ? quoted_length(value, value[-1], *name->value == '\\')
-			: pem_title(value) != NULL ? pem_length(value, pem_title(value))
-						   : plain_length(value);
+			: str_starts(value, PEM_BEGIN) ? pem_length(value)
+						       : plain_length(value);
 	if (hidden == 0)
 		return 0;
 	put(b, at, (size_t)(value - at));
