@@ -384,6 +384,21 @@ static size_t card(const char *at, struct builder *b)
 
 typedef size_t finder(const char *at, struct builder *b);
 
+/* Behind "\n" or "\u0026", as JSON writes them inside a string, a word begins. */
+static bool is_after_escape(const char *text, const char *at)
+{
+	size_t before = (size_t)(at - text);
+	int digits = 0;
+
+	if (before >= 2 && at[-2] == '\\' && strchr("bfnrt", at[-1]) != NULL)
+		return true;
+	if (before < 6 || at[-6] != '\\' || at[-5] != 'u')
+		return false;
+	while (digits < 4 && isxdigit((unsigned char)at[-1 - digits]))
+		digits++;
+	return digits == 4;
+}
+
 static size_t hide_at(const char *text, const char *at, struct builder *b)
 {
 	static finder *const IN_WORDS[] = {named_value, scheme, known_key,
@@ -394,9 +409,8 @@ static size_t hide_at(const char *text, const char *at, struct builder *b)
 		used = private_key(at, b);
 	if (*at == ':')
 		used = user_info(at, b);
-	bool begins = at == text || !is_word(at[-1]) ||
-		      (at[-1] == 'n' && at - text > 1 && at[-2] == '\\');
-	if (!begins || !isalnum((unsigned char)*at))
+	bool begins = at == text || !is_word(at[-1]) || is_after_escape(text, at);
+	if (!begins || !is_word(*at))
 		return used;
 	for (size_t f = 0; f < sizeof(IN_WORDS) / sizeof(IN_WORDS[0]) && used == 0; f++)
 		used = IN_WORDS[f](at, b);

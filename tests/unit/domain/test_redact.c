@@ -58,6 +58,31 @@ static void secrets_in_text_are_hidden(void **state)
 		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
 }
 
+/* Each of these begins behind what could be a letter of its own word. */
+static void a_word_begins_behind_an_escape_or_an_underscore(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"a\\t4111111111111111", "a\\t[card]"},
+		{"a\\r\\n4111111111111111", "a\\r\\n[card]"},
+		{"a\\rghp_0123456789abcdef0123", "a\\r[redacted]"},
+		{"a\\tauth=tulip", "a\\tauth=[redacted]"},
+		{"a\\tdsn: tulip", "a\\tdsn: [redacted]"},
+		{"a\\u00264111111111111111", "a\\u0026[card]"},
+		{"\\u003cghp_0123456789abcdef0123\\u003e", "\\u003c[redacted]\\u003e"},
+		{"a\\x4111111111111111", "a\\x4111111111111111"},
+		{"_token=tulip", "_token=[redacted]"},
+		{"{\"__password\":\"tulip\"}", "{\"__password\":\"[redacted]\"}"},
+		{"_amy@mail.test", "[e-mail]"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
 static void what_is_no_secret_stays(void **state)
 {
 	static const char *const CASES[] = {
@@ -256,6 +281,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets_in_text_are_hidden),
+		cmocka_unit_test(a_word_begins_behind_an_escape_or_an_underscore),
 		cmocka_unit_test(what_is_no_secret_stays),
 		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
 		cmocka_unit_test(a_long_name_tells_wherever_it_does),
