@@ -33,6 +33,7 @@ struct failed {
 struct name {
 	const char *end;
 	const char *value; /* behind its ':' or '=', NULL where there is none */
+	bool quoted;	   /* as a member's in JSON */
 };
 
 struct builder {
@@ -143,27 +144,6 @@ static const char *past_quote(const char *at)
 	return *p == '"' || *p == '\'' ? p + 1 : at;
 }
 
-/* What an escaped quote opened, an escaped one ends. */
-static size_t quoted_length(const char *value, char quote, bool escaped)
-{
-	const char *end = value;
-
-	while (*end != '\0' && *end != quote && !(escaped && *end == '\\' && end[1] == quote))
-		end += *end == '\\' && end[1] != '\0' ? 2 : 1;
-	return (size_t)(end - value);
-}
-
-static size_t plain_length(const char *value)
-{
-	size_t n = strcspn(value, " \t\r\n,;&\"'<>{}[]()");
-	/* "authorization: Bearer abc": the scheme is not the credential */
-	bool scheme = (n == 6 && strncasecmp(value, "bearer", 6) == 0) ||
-		      (n == 5 && strncasecmp(value, "basic", 5) == 0);
-	if (scheme && value[n] == ' ')
-		n += 1 + strcspn(value + n + 1, " \t\r\n,;&\"'<>{}[]()");
-	return n;
-}
-
 static const char PEM_BEGIN[] = "-----BEGIN ";
 
 /* A block without its end takes all the rest. */
@@ -186,12 +166,96 @@ static size_t private_key(const char *at, struct builder *b)
 	return pem_length(at);
 }
 
+/* What an escaped quote opened, an escaped one ends. */
+static size_t quoted_length(const char *value, char quote, bool escaped)
+{
+	const char *end = value;
+
+	while (*end != '\0' && *end != quote && !(escaped && *end == '\\' && end[1] == quote))
+		end += *end == '\\' && end[1] != '\0' ? 2 : 1;
+	return (size_t)(end - value);
+}
+
+/* "Bearer " and "Basic " with the blanks before the credential. */
+static size_t scheme_length(const char *at)
+{
+	size_t n = strncasecmp(at, "bearer", 6) == 0 ? 6 : strncasecmp(at, "basic", 5) == 0 ? 5 : 0;
+	size_t blanks = strspn(at + n, " \t");
+
+	return n == 0 || blanks == 0 ? 0 : n + blanks;
+}
+
+/* Passwords have quotes and separators in them. One that ends a value is followed by what is none
+ * of it: a blank, a bracket, "&name=". */
+static bool ends_word(const char *at)
+{
+	size_t name = 1;
+
+	if (strchr(" \t\r\n", *at) != NULL)
+		return true;
+	if (*at == '"' || *at == '\'')
+		return strchr(" \t\r\n,;:)]}>\"'\\", at[1]) != NULL;
+	if (strchr("&;,", *at) == NULL)
+		return false;
+	while (is_name(at[name]))
+		name++;
+	return name > 1 ? at[name] == '=' : strchr(" \t\r\n", at[1]) != NULL;
+}
+
+static size_t word_length(const char *value)
+{
+	size_t n = 0;
+
+	while (!ends_word(value + n))
+		n++;
+	return n;
+}
+
+/* A number, true, false or null that is all the value of a member in JSON. */
+static size_t scalar_length(const char *value)
+{
+	size_t n = strspn(value, "+-.0123456789eE");
+
+	if (str_starts(value, "true") || str_starts(value, "null"))
+		n = 4;
+	if (str_starts(value, "false"))
+		n = 5;
+	bool last = strchr("}]", value[n]) != NULL;
+	bool more = value[n] == ',' && strchr(" \t\r\n\"'\\", value[n + 1]) != NULL;
+	return last || more ? n : 0;
+}
+
+/* Of these headers all the line is secret: cookies are many, and a scheme may have parameters. */
+static bool is_header(const char *name, const char *end)
+{
+	return has_word(name, end, "authorization", true) || has_word(name, end, "cookie", true) ||
+	       has_word(name, end, "cookies", true);
+}
+
+static size_t bare_length(const char *at, const struct name *name)
+{
+	const char *value = name->value;
+	size_t scheme = scheme_length(value);
+	size_t scalar = name->quoted ? scalar_length(value) : 0;
+
+	if (name->quoted && strchr("{[", *value) != NULL)
+		return 0;
+	if (str_starts(value, PEM_BEGIN))
+		return pem_length(value);
+	if (scheme > 0)
+		return scheme + word_length(value + scheme);
+	if (scalar > 0)
+		return scalar;
+	return is_header(at, name->end) ? strcspn(value, "\r\n") : word_length(value);
+}
+
 static void read_name(const char *at, struct name *name)
 {
 	name->end = at;
 	while (is_name(*name->end))
 		name->end++;
 	const char *p = past_quote(name->end);
+	name->quoted = p != name->end;
 	p += strspn(p, " \t");
 	name->value = *p == ':' || *p == '=' ? p + 1 + strspn(p + 1, " \t\r\n") : NULL;
 }
@@ -211,8 +275,7 @@ static size_t named_value(const char *at, struct builder *b)
 	const char *value = past_quote(name->value);
 	bool quoted = value != name->value;
 	size_t hidden = quoted ? quoted_length(value, value[-1], *name->value == '\\')
-			: str_starts(value, PEM_BEGIN) ? pem_length(value)
-						       : plain_length(value);
+			       : bare_length(at, name);
 	if (hidden == 0)
 		return 0;
 	put(b, at, (size_t)(value - at));
@@ -237,9 +300,7 @@ static size_t credential_length(const char *at)
 
 static size_t scheme(const char *at, struct builder *b)
 {
-	size_t n = strncasecmp(at, "bearer ", 7) == 0  ? 7
-		   : strncasecmp(at, "basic ", 6) == 0 ? 6
-						       : 0;
+	size_t n = scheme_length(at);
 	size_t hidden = n == 0 ? 0 : credential_length(at + n);
 
 	if (hidden < CREDENTIAL_LEAST)

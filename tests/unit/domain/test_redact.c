@@ -58,6 +58,46 @@ static void secrets_in_text_are_hidden(void **state)
 		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
 }
 
+static void a_value_is_hidden_to_its_end(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"Authorization: Token tulip x\nnext", "Authorization: [redacted]\nnext"},
+		{"authorization: Digest username=\"amy\", response=\"tulip\"\r\nb",
+		 "authorization: [redacted]\r\nb"},
+		{"Proxy-Authorization=Negotiate tulip", "Proxy-Authorization=[redacted]"},
+		{"'Authorization': Token tulip x", "'Authorization': [redacted]"},
+		{"Authorization: Bearer  tulip end", "Authorization: [redacted] end"},
+		{"sent Bearer \tabcdefgh.ij-k end", "sent Bearer \t[redacted] end"},
+		{"Cookie: theme=dark; sid=abc\nHost: a", "Cookie: [redacted]\nHost: a"},
+		{"Set-Cookie: sid=abc; Path=/", "Set-Cookie: [redacted]"},
+		{"authorization-mode=RBAC --port=1", "authorization-mode=[redacted] --port=1"},
+		{"password=ab&cd)ef", "password=[redacted]"},
+		{"password=a,b;c<d>{e}[f](g) end", "password=[redacted] end"},
+		{"password=(tulip", "password=[redacted]"},
+		{"password=it's\"so end", "password=[redacted] end"},
+		{"a?token=ab&cd)ef&user=amy", "a?token=[redacted]&user=amy"},
+		{"Password=t;u;Server=db; x", "Password=[redacted];Server=db; x"},
+		{"password=a,b,user=amy", "password=[redacted],user=amy"},
+		{"secret=a; pod=b", "secret=[redacted]; pod=b"},
+		{"{\"url\": \"a?token=tulip\", \"b\": 1}",
+		 "{\"url\": \"a?token=[redacted]\", \"b\": 1}"},
+		{"['token=tulip']", "['token=[redacted]']"},
+		{"{\"token\":12,\"a\":1}", "{\"token\":[redacted],\"a\":1}"},
+		{"{\"cookie\":-1e3, \"a\":1}", "{\"cookie\":[redacted], \"a\":1}"},
+		{"{\"a\":[{\"token\":false}]}", "{\"a\":[{\"token\":[redacted]}]}"},
+		{"{\\\"token\\\":null,\\\"a\\\":1}", "{\\\"token\\\":[redacted],\\\"a\\\":1}"},
+		{"'password': 12,34)tulip", "'password': [redacted]"},
+		{"\"password\":nullify", "\"password\":[redacted]"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
 /* Each of these begins behind what could be a letter of its own word. */
 static void a_word_begins_behind_an_escape_or_an_underscore(void **state)
 {
@@ -237,11 +277,12 @@ static void long_texts_are_read_once(void **state)
 	static const struct {
 		const char *unit, *tail;
 	} CASES[] = {
-		{"a.", ""},	   {"a-", ""},	   {"-----BEGIN ", ""}, {"a+", ""},
-		{"sk-a.", ""},	   {"a@", ""},	   {"://", ""},		{"token-", ""},
-		{"Bearer a ", ""}, {"4 ", ""},	   {"a.a@", ""},	{"eyJ ", ""},
-		{"x=1&", ""},	   {"\\n", ""},	   {"token-", "\\"},	{"auth.", " "},
-		{"p--", ""},	   {"auth--", ""},
+		{"a.", ""},	    {"a-", ""},		{"-----BEGIN ", ""}, {"a+", ""},
+		{"sk-a.", ""},	    {"a@", ""},		{"://", ""},	     {"token-", ""},
+		{"Bearer a ", ""},  {"4 ", ""},		{"a.a@", ""},	     {"eyJ ", ""},
+		{"x=1&", ""},	    {"\\n", ""},	{"token-", "\\"},    {"auth.", " "},
+		{"p--", ""},	    {"token=a&b=", ""}, {"token=&", ""},     {"cookie=1\n", ""},
+		{"\"token\":", ""}, {"auth--", ""},
 	};
 	enum { SECONDS = 5 };
 	SCOPE(tmp);
@@ -281,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets_in_text_are_hidden),
+		cmocka_unit_test(a_value_is_hidden_to_its_end),
 		cmocka_unit_test(a_word_begins_behind_an_escape_or_an_underscore),
 		cmocka_unit_test(what_is_no_secret_stays),
 		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
