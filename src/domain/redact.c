@@ -166,13 +166,20 @@ static size_t private_key(const char *at, struct builder *b)
 	return pem_length(at);
 }
 
-/* What an escaped quote opened, an escaped one ends. */
-static size_t quoted_length(const char *value, char quote, bool escaped)
+/* To the quote that ends what one behind so many backslashes opened. Each level of JSON inside JSON
+ * makes 2n + 1 backslashes of n: a quote inside the value has as many, and twice that for each
+ * backslash of the value's own; any other number ends it, or what is around it. */
+static size_t quoted_length(const char *value, size_t backslashes)
 {
+	size_t before = 0;
 	const char *end = value;
 
-	while (*end != '\0' && *end != quote && !(escaped && *end == '\\' && end[1] == quote))
-		end += *end == '\\' && end[1] != '\0' ? 2 : 1;
+	for (; *end != '\0'; end++) {
+		if (*end == value[-1] && (before + 1) % (2 * (backslashes + 1)) != 0)
+			return (size_t)(end - value) -
+			       (before < backslashes ? before : backslashes);
+		before = *end == '\\' ? before + 1 : 0;
+	}
 	return (size_t)(end - value);
 }
 
@@ -274,7 +281,7 @@ static size_t named_value(const char *at, struct builder *b)
 		return 0;
 	const char *value = past_quote(name->value);
 	bool quoted = value != name->value;
-	size_t hidden = quoted ? quoted_length(value, value[-1], *name->value == '\\')
+	size_t hidden = quoted ? quoted_length(value, (size_t)(value - 1 - name->value))
 			       : bare_length(at, name);
 	if (hidden == 0)
 		return 0;

@@ -98,6 +98,35 @@ static void a_value_is_hidden_to_its_end(void **state)
 		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
 }
 
+/* {"token":…,"a":"b"} in a string of JSON, and that in a string of JSON, … */
+static char *nested(void *mem, const char *token, int levels)
+{
+	json_t *object = mem_own(mem, json_pack("{s:s, s:s}", "token", token, "a", "b"));
+	char *text = json_text(mem, object);
+
+	while (levels-- > 0)
+		text = json_text(mem, mem_own(mem, json_pack("{s:s, s:i}", "in", text, "b", 1)));
+	return text;
+}
+
+static void a_quoted_value_is_hidden_to_its_own_quote(void **state)
+{
+	static const char *const VALUES[] = {
+		"tulip",     "tu\"lip",	   "tu\\lip",	       "tulip\\",
+		"\"",	     "tu\\\"lip",  "tulip\\\\\"",      "\\\\",
+		"{\"a\":1}", "\"a\\\"b\"", "a\",\"token\":\"b"};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(VALUES); i++)
+		for (int levels = 0; levels < 4; levels++)
+			assert_string_equal(redact_text(tmp, nested(tmp, VALUES[i], levels)),
+					    nested(tmp, "[redacted]", levels));
+	assert_string_equal(redact_text(tmp, "{\"in\":\"{\\\"token\\\":\\\"tulip\",\"a\":\"b\"}"),
+			    "{\"in\":\"{\\\"token\\\":\\\"[redacted]\",\"a\":\"b\"}");
+	assert_string_equal(redact_text(tmp, "token='tulip\\"), "token='[redacted]");
+}
+
 /* Each of these begins behind what could be a letter of its own word. */
 static void a_word_begins_behind_an_escape_or_an_underscore(void **state)
 {
@@ -323,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets_in_text_are_hidden),
 		cmocka_unit_test(a_value_is_hidden_to_its_end),
+		cmocka_unit_test(a_quoted_value_is_hidden_to_its_own_quote),
 		cmocka_unit_test(a_word_begins_behind_an_escape_or_an_underscore),
 		cmocka_unit_test(what_is_no_secret_stays),
 		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
