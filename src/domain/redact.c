@@ -232,6 +232,30 @@ static size_t scalar_length(const char *value)
 	return last || more ? n : 0;
 }
 
+/* Behind the string that begins here, or behind one character. */
+static const char *past_piece(const char *at)
+{
+	const char *inside = past_quote(at);
+
+	if (inside != at)
+		return past_quote(inside + quoted_length(inside, (size_t)(inside - 1 - at)));
+	return at + (*at == '\\' ? strspn(at, "\\") : 1);
+}
+
+/* Through the bracket that closes the one here; without it all the rest. */
+static size_t group_length(const char *value)
+{
+	const char *end = value;
+	size_t open = 0;
+
+	do {
+		open += *end == '{' || *end == '[';
+		open -= *end == '}' || *end == ']';
+		end = past_piece(end);
+	} while (*end != '\0' && open > 0);
+	return (size_t)(end - value);
+}
+
 /* Of these headers all the line is secret: cookies are many, and a scheme may have parameters. */
 static bool is_header(const char *name, const char *end)
 {
@@ -245,8 +269,8 @@ static size_t bare_length(const char *at, const struct name *name)
 	size_t scheme = scheme_length(value);
 	size_t scalar = name->quoted ? scalar_length(value) : 0;
 
-	if (name->quoted && strchr("{[", *value) != NULL)
-		return 0;
+	if (name->quoted && (*value == '{' || *value == '['))
+		return group_length(value);
 	if (str_starts(value, PEM_BEGIN))
 		return pem_length(value);
 	if (scheme > 0)

@@ -127,6 +127,28 @@ static void a_quoted_value_is_hidden_to_its_own_quote(void **state)
 	assert_string_equal(redact_text(tmp, "token='tulip\\"), "token='[redacted]");
 }
 
+static void an_object_or_array_behind_a_telling_name_is_hidden_whole(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"{\"tokens\":[\"tu]lip\",{\"a\":\"\\\"}\"}],\"b\":1, cut",
+		 "{\"tokens\":[redacted],\"b\":1, cut"},
+		{"{\\\"secret\\\": {\\\"a\\\":\\\"tu}lip\\\",\\\"b\\\":[1]},\\\"c\\\":1}",
+		 "{\\\"secret\\\": [redacted],\\\"c\\\":1}"},
+		{"{'password': ['tulip', 12], 'b': 1", "{'password': [redacted], 'b': 1"},
+		{"{\"tokens\":[\"tulip\",{\"a\":[1]}", "{\"tokens\":[redacted]"},
+		{"{\"credentials\":{\"a\":\"tulip", "{\"credentials\":[redacted]"},
+		{"{\"credentials\":[", "{\"credentials\":[redacted]"},
+		{"{\"credentials\": ", "{\"credentials\": "},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
 /* Each of these begins behind what could be a letter of its own word. */
 static void a_word_begins_behind_an_escape_or_an_underscore(void **state)
 {
@@ -306,12 +328,12 @@ static void long_texts_are_read_once(void **state)
 	static const struct {
 		const char *unit, *tail;
 	} CASES[] = {
-		{"a.", ""},	    {"a-", ""},		{"-----BEGIN ", ""}, {"a+", ""},
-		{"sk-a.", ""},	    {"a@", ""},		{"://", ""},	     {"token-", ""},
-		{"Bearer a ", ""},  {"4 ", ""},		{"a.a@", ""},	     {"eyJ ", ""},
-		{"x=1&", ""},	    {"\\n", ""},	{"token-", "\\"},    {"auth.", " "},
-		{"p--", ""},	    {"token=a&b=", ""}, {"token=&", ""},     {"cookie=1\n", ""},
-		{"\"token\":", ""}, {"auth--", ""},
+		{"a.", ""},	    {"a-", ""},		  {"-----BEGIN ", ""},	 {"a+", ""},
+		{"sk-a.", ""},	    {"a@", ""},		  {"://", ""},		 {"token-", ""},
+		{"Bearer a ", ""},  {"4 ", ""},		  {"a.a@", ""},		 {"eyJ ", ""},
+		{"x=1&", ""},	    {"\\n", ""},	  {"token-", "\\"},	 {"auth.", " "},
+		{"p--", ""},	    {"token=a&b=", ""},	  {"token=&", ""},	 {"cookie=1\n", ""},
+		{"\"token\":", ""}, {"\"token\":[]", ""}, {"\"token\":[", "\\"}, {"auth--", ""},
 	};
 	enum { SECONDS = 5 };
 	SCOPE(tmp);
@@ -353,6 +375,7 @@ int main(void)
 		cmocka_unit_test(secrets_in_text_are_hidden),
 		cmocka_unit_test(a_value_is_hidden_to_its_end),
 		cmocka_unit_test(a_quoted_value_is_hidden_to_its_own_quote),
+		cmocka_unit_test(an_object_or_array_behind_a_telling_name_is_hidden_whole),
 		cmocka_unit_test(a_word_begins_behind_an_escape_or_an_underscore),
 		cmocka_unit_test(what_is_no_secret_stays),
 		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
