@@ -525,14 +525,16 @@ char *redact_text(void *mem, const char *text)
 
 static json_t *masked(const json_t *value);
 
-/* Two names may be masked alike; no member is lost for that. */
-static void set_shown(json_t *out, const char *name, json_t *value)
+/* Two names may be masked alike, or as a third one is; no member is lost for that. `copies` only
+ * grows, so that no number is tried twice for one object. */
+static void set_shown(json_t *out, const char *name, json_t *value, size_t *copies)
 {
 	SCOPE(tmp);
-	const char *shown = redact_text(tmp, name);
+	const char *masked_name = redact_text(tmp, name);
+	const char *shown = masked_name;
 
-	if (json_object_get(out, shown) != NULL)
-		shown = str_fmt(tmp, "%s %zu", shown, json_object_size(out) + 1);
+	while (json_object_get(out, shown) != NULL)
+		shown = str_fmt(tmp, "%s %zu", masked_name, ++*copies + 1);
 	json_object_set_new(out, shown, value);
 }
 
@@ -563,11 +565,13 @@ static json_t *masked_object(const json_t *object)
 	bool pair = named != NULL && redact_is_telling(named);
 	const char *name;
 	json_t *value;
+	size_t copies = 0;
 
 	json_object_foreach ((json_t *)object, name, value) {
 		bool hide = redact_is_telling(name) || (pair && str_eq(name, "value"));
 		bool empty = json_is_null(value) || json_is_boolean(value);
-		set_shown(out, name, hide && !empty ? json_string(HIDDEN) : masked(value));
+		json_t *shown = hide && !empty ? json_string(HIDDEN) : masked(value);
+		set_shown(out, name, shown, &copies);
 	}
 	return out;
 }

@@ -252,6 +252,8 @@ static void numbers_and_names_of_members_are_masked_too(void **state)
 		 "[4111111111111112,1732464000000,0.5,-1,1e22]"},
 		{"{\"a@b.test\":1,\"plain\":2}", "{\"[e-mail]\":1,\"plain\":2}"},
 		{"{\"a@b.test\":1,\"c@d.test\":2}", "{\"[e-mail]\":1,\"[e-mail] 2\":2}"},
+		{"{\"[e-mail] 3\":1,\"a@b.test\":2,\"c@d.test\":3,\"e@f.test\":4}",
+		 "{\"[e-mail]\":2,\"[e-mail] 2\":3,\"[e-mail] 3\":1,\"[e-mail] 4\":4}"},
 		{"{\"4111111111111111\":{\"ghp_0123456789abcdef0123\":0}}",
 		 "{\"[card]\":{\"[redacted]\":0}}"},
 	};
