@@ -32,7 +32,7 @@ struct failed {
 /* The name that was read last, so that a long one is read once too. */
 struct name {
 	const char *end;
-	const char *value; /* behind its ':' or '=', NULL where there is none */
+	const char *value; /* behind its ':', '=' or '=>', NULL where there is none */
 	bool quoted;	   /* as a member's in JSON */
 };
 
@@ -288,7 +288,8 @@ static void read_name(const char *at, struct name *name)
 	const char *p = past_quote(name->end);
 	name->quoted = p != name->end;
 	p += strspn(p, " \t");
-	name->value = *p == ':' || *p == '=' ? p + 1 + strspn(p + 1, " \t\r\n") : NULL;
+	size_t sign = *p == ':' || *p == '=' ? strspn(p, ":=>") : 0; /* also ":=", "==", "=>" */
+	name->value = sign == 0 ? NULL : p + sign + strspn(p + sign, " \t\r\n");
 }
 
 /* name = value, "name": "value", \"name\":\"value\". A part that tells was found where the name
