@@ -9,13 +9,14 @@
 
 #include <jansson.h>
 
-/* A masked copy of `text`, under mem. Finds: values after a telling name ("password=…", "\"token\": \"…\""), Bearer
- * and Basic credentials, JSON Web Tokens, keys with well-known prefixes, private keys in PEM, user:password in URLs,
- * long random-looking words, e-mail addresses, card numbers (with a right check digit). */
+/* A masked copy of `text`, under mem. Finds: values after a telling name ("password=…", "\"token\": \"…\""; the rest of
+ * the line after an authorization or a cookie), Bearer and Basic credentials, JSON Web Tokens, keys with well-known
+ * prefixes, private keys in PEM, user:password in URLs, long random-looking words, e-mail addresses, card numbers (with
+ * a right check digit). */
 char *redact_text(void *mem, const char *text);
 
 /* A masked deep copy, under mem: members with a telling name whole (also {"name": "DB_PASSWORD", "value": …}), all
- * other strings by redact_text. */
+ * other strings and the members' names by redact_text, numbers where they are a card's. */
 json_t *redact_json(void *mem, const json_t *value);
 
 /* True for password, API-Key, x_auth_token, … */

@@ -5,9 +5,11 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "domain/redact.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -41,6 +43,132 @@ static void secrets_in_text_are_hidden(void **state)
 		 "[private key]\nafter"},
 		{"-----BEGIN PRIVATE KEY-----\ncut", "[private key]"},
 		{"\\npassword=tulip", "\\npassword=[redacted]"},
+		{"PRIVATE_KEY=-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE "
+		 "KEY-----\nx",
+		 "PRIVATE_KEY=[private key]\nx"},
+		{"private_key: -----BEGIN PRIVATE KEY-----\nMIIE", "private_key: [private key]"},
+		{"-----BEGIN PRIVATE KEY ----\nMIIE\n-----END PRIVATE KEY-----", "[private key]"},
+		{"token: -----BEGIN PRIVATE KEY\nMIIE", "token: [private key]"},
+		{"secret=-----BEGIN THING----- ab -----END THING----- x", "secret=[redacted] x"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
+static void a_value_is_hidden_to_its_end(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"Authorization: Token tulip x\nnext", "Authorization: [redacted]\nnext"},
+		{"authorization: Digest username=\"amy\", response=\"tulip\"\r\nb",
+		 "authorization: [redacted]\r\nb"},
+		{"Proxy-Authorization=Negotiate tulip", "Proxy-Authorization=[redacted]"},
+		{"'Authorization': Token tulip x", "'Authorization': [redacted]"},
+		{"Authorization: Bearer  tulip end", "Authorization: [redacted] end"},
+		{"sent Bearer \tabcdefgh.ij-k end", "sent Bearer \t[redacted] end"},
+		{"Cookie: theme=dark; sid=abc\nHost: a", "Cookie: [redacted]\nHost: a"},
+		{"Set-Cookie: sid=abc; Path=/", "Set-Cookie: [redacted]"},
+		{"authorization-mode=RBAC --port=1", "authorization-mode=[redacted] --port=1"},
+		{"password := tulip end", "password := [redacted] end"},
+		{"{\"token\" => \"tu lip\"}", "{\"token\" => \"[redacted]\"}"},
+		{"secret == 'tu lip'", "secret == '[redacted]'"},
+		{"password=ab&cd)ef", "password=[redacted]"},
+		{"password=a,b;c<d>{e}[f](g) end", "password=[redacted] end"},
+		{"password=(tulip", "password=[redacted]"},
+		{"password=it's\"so end", "password=[redacted] end"},
+		{"a?token=ab&cd)ef&user=amy", "a?token=[redacted]&user=amy"},
+		{"Password=t;u;Server=db; x", "Password=[redacted];Server=db; x"},
+		{"password=a,b,user=amy", "password=[redacted],user=amy"},
+		{"secret=a; pod=b", "secret=[redacted]; pod=b"},
+		{"{\"url\": \"a?token=tulip\", \"b\": 1}",
+		 "{\"url\": \"a?token=[redacted]\", \"b\": 1}"},
+		{"['token=tulip']", "['token=[redacted]']"},
+		{"{\"token\":12,\"a\":1}", "{\"token\":[redacted],\"a\":1}"},
+		{"{\"cookie\":-1e3, \"a\":1}", "{\"cookie\":[redacted], \"a\":1}"},
+		{"{\"a\":[{\"token\":false}]}", "{\"a\":[{\"token\":[redacted]}]}"},
+		{"{\\\"token\\\":null,\\\"a\\\":1}", "{\\\"token\\\":[redacted],\\\"a\\\":1}"},
+		{"'password': 12,34)tulip", "'password': [redacted]"},
+		{"\"password\":nullify", "\"password\":[redacted]"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
+/* {"token":…,"a":"b"} in a string of JSON, and that in a string of JSON, … */
+static char *nested(void *mem, const char *token, int levels)
+{
+	json_t *object = mem_own(mem, json_pack("{s:s, s:s}", "token", token, "a", "b"));
+	char *text = json_text(mem, object);
+
+	while (levels-- > 0)
+		text = json_text(mem, mem_own(mem, json_pack("{s:s, s:i}", "in", text, "b", 1)));
+	return text;
+}
+
+static void a_quoted_value_is_hidden_to_its_own_quote(void **state)
+{
+	static const char *const VALUES[] = {
+		"tulip",     "tu\"lip",	   "tu\\lip",	       "tulip\\",
+		"\"",	     "tu\\\"lip",  "tulip\\\\\"",      "\\\\",
+		"{\"a\":1}", "\"a\\\"b\"", "a\",\"token\":\"b"};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(VALUES); i++)
+		for (int levels = 0; levels < 4; levels++)
+			assert_string_equal(redact_text(tmp, nested(tmp, VALUES[i], levels)),
+					    nested(tmp, "[redacted]", levels));
+	assert_string_equal(redact_text(tmp, "{\"in\":\"{\\\"token\\\":\\\"tulip\",\"a\":\"b\"}"),
+			    "{\"in\":\"{\\\"token\\\":\\\"[redacted]\",\"a\":\"b\"}");
+	assert_string_equal(redact_text(tmp, "token='tulip\\"), "token='[redacted]");
+}
+
+static void an_object_or_array_behind_a_telling_name_is_hidden_whole(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"{\"tokens\":[\"tu]lip\",{\"a\":\"\\\"}\"}],\"b\":1, cut",
+		 "{\"tokens\":[redacted],\"b\":1, cut"},
+		{"{\\\"secret\\\": {\\\"a\\\":\\\"tu}lip\\\",\\\"b\\\":[1]},\\\"c\\\":1}",
+		 "{\\\"secret\\\": [redacted],\\\"c\\\":1}"},
+		{"{'password': ['tulip', 12], 'b': 1", "{'password': [redacted], 'b': 1"},
+		{"{\"tokens\":[\"tulip\",{\"a\":[1]}", "{\"tokens\":[redacted]"},
+		{"{\"credentials\":{\"a\":\"tulip", "{\"credentials\":[redacted]"},
+		{"{\"credentials\":[", "{\"credentials\":[redacted]"},
+		{"{\"credentials\": ", "{\"credentials\": "},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
+/* Each of these begins behind what could be a letter of its own word. */
+static void a_word_begins_behind_an_escape_or_an_underscore(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"a\\t4111111111111111", "a\\t[card]"},
+		{"a\\r\\n4111111111111111", "a\\r\\n[card]"},
+		{"a\\rghp_0123456789abcdef0123", "a\\r[redacted]"},
+		{"a\\tauth=tulip", "a\\tauth=[redacted]"},
+		{"a\\tdsn: tulip", "a\\tdsn: [redacted]"},
+		{"a\\u00264111111111111111", "a\\u0026[card]"},
+		{"\\u003cghp_0123456789abcdef0123\\u003e", "\\u003c[redacted]\\u003e"},
+		{"a\\x4111111111111111", "a\\x4111111111111111"},
+		{"_token=tulip", "_token=[redacted]"},
+		{"{\"__password\":\"tulip\"}", "{\"__password\":\"[redacted]\"}"},
+		{"_amy@mail.test", "[e-mail]"},
 	};
 	SCOPE(tmp);
 
@@ -63,6 +191,7 @@ static void what_is_no_secret_stays(void **state)
 		"https://prometheus.test:9090/graph?g0.expr=up",
 		"a@b, @, x@y.z1",
 		"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+		"-----BEGIN CERTIFICATE\nthe PRIVATE KEY-----",
 		"data.labels.pod must be a string",
 		"grüße ☂",
 	};
@@ -91,6 +220,54 @@ static void members_with_telling_names_are_hidden_whole(void **state)
 	assert_int_equal(json_parse(tmp, IN, strlen(IN), &in), OK);
 	assert_string_equal(json_text(tmp, redact_json(tmp, in)), WANT);
 	assert_non_null(strstr(json_text(tmp, in), "tulip")); /* the original is untouched */
+}
+
+static void a_long_name_tells_wherever_it_does(void **state)
+{
+	SCOPE(tmp);
+	const char *filler = str_fmt(tmp, "%0150d", 0);
+	const char *names[] = {
+		str_fmt(tmp, "%s_pass-word", filler),
+		str_fmt(tmp, "PassWord_%s", filler),
+		str_fmt(tmp, "%s_API-key_%s", filler, filler),
+		str_fmt(tmp, "%s_db.pwd", filler),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++) {
+		assert_string_equal(redact_text(tmp, str_fmt(tmp, "%s=tulip x", names[i])),
+				    str_fmt(tmp, "%s=[redacted] x", names[i]));
+		assert_true(redact_is_telling(names[i]));
+	}
+	assert_string_equal(redact_text(tmp, str_fmt(tmp, "%s.auth=tulip", filler)),
+			    str_fmt(tmp, "%s.auth=[redacted]", filler));
+	assert_false(redact_is_telling(str_fmt(tmp, "%s_author", filler)));
+}
+
+static void numbers_and_names_of_members_are_masked_too(void **state)
+{
+	static const struct {
+		const char *in, *want;
+	} CASES[] = {
+		{"{\"n\":4111111111111111}", "{\"n\":\"[card]\"}"},
+		{"[-4111111111111111,4111111111111111.0]", "[\"[card]\",\"[card]\"]"},
+		{"[4111111111111112,1732464000000,0.5,-1,1e22]",
+		 "[4111111111111112,1732464000000,0.5,-1,1e22]"},
+		{"{\"a@b.test\":1,\"plain\":2}", "{\"[e-mail]\":1,\"plain\":2}"},
+		{"{\"a@b.test\":1,\"c@d.test\":2}", "{\"[e-mail]\":1,\"[e-mail] 2\":2}"},
+		{"{\"[e-mail] 3\":1,\"a@b.test\":2,\"c@d.test\":3,\"e@f.test\":4}",
+		 "{\"[e-mail]\":2,\"[e-mail] 2\":3,\"[e-mail] 3\":1,\"[e-mail] 4\":4}"},
+		{"{\"4111111111111111\":{\"ghp_0123456789abcdef0123\":0}}",
+		 "{\"[card]\":{\"[redacted]\":0}}"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++) {
+		json_t *in = NULL;
+		assert_int_equal(json_parse(tmp, CASES[i].in, strlen(CASES[i].in), &in), OK);
+		assert_string_equal(json_text(tmp, redact_json(tmp, in)), CASES[i].want);
+	}
 }
 
 static void reasons_of_one_kind_have_one_pattern(void **state)
@@ -138,15 +315,82 @@ static void a_pattern_is_bounded(void **state)
 	assert_true(strlen(redact_pattern(tmp, text)) < 210);
 }
 
+static char *again_and_again(void *mem, const char *unit, const char *tail)
+{
+	enum { SIZE = 1 << 20 };
+	char *text = NEW_ARRAY(mem, char, SIZE + 1);
+
+	for (size_t at = 0; at < SIZE; at++)
+		text[at] = *tail != '\0' && at > SIZE / 2 ? *tail : unit[at % strlen(unit)];
+	text[SIZE] = '\0';
+	return text;
+}
+
+/* As long as a letter can be: each of these took minutes when a finder read to the end of the text
+ * at every word, and takes a fraction of a second now. */
+static void long_texts_are_read_once(void **state)
+{
+	static const struct {
+		const char *unit, *tail;
+	} CASES[] = {
+		{"a.", ""},	    {"a-", ""},		  {"-----BEGIN ", ""},	 {"a+", ""},
+		{"sk-a.", ""},	    {"a@", ""},		  {"://", ""},		 {"token-", ""},
+		{"Bearer a ", ""},  {"4 ", ""},		  {"a.a@", ""},		 {"eyJ ", ""},
+		{"x=1&", ""},	    {"\\n", ""},	  {"token-", "\\"},	 {"auth.", " "},
+		{"p--", ""},	    {"token=a&b=", ""},	  {"token=&", ""},	 {"cookie=1\n", ""},
+		{"\"token\":", ""}, {"\"token\":[]", ""}, {"\"token\":[", "\\"}, {"auth--", ""},
+	};
+	enum { SECONDS = 5 };
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++) {
+		char *text = again_and_again(tmp, CASES[i].unit, CASES[i].tail);
+		clock_t begun = clock();
+		assert_non_null(redact_text(tmp, text));
+		assert_non_null(redact_pattern(tmp, text));
+		if (clock() - begun > SECONDS * CLOCKS_PER_SEC)
+			fail_msg("'%s' again and again takes too long", CASES[i].unit);
+	}
+}
+
+static void a_failed_scan_hides_nothing_from_the_next(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} CASES[] = {
+		{"a.b-c amy@mail.test", "a.b-c [e-mail]"},
+		{"a@b amy@mail.test", "a@b [e-mail]"},
+		{"a@b@mail.test", "a@[e-mail]"},
+		{"a-b aB3dE5fG7hI9jK1lM3nO5pQ7", "a-b [redacted]"},
+		{"a.aB3dE5fG7hI9jK1lM3nO5pQ7", "a.[redacted]"},
+		{"-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMIIB",
+		 "-----BEGIN CERTIFICATE-----\n[private key]"},
+	};
+	SCOPE(tmp);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++)
+		assert_string_equal(redact_text(tmp, CASES[i].text), CASES[i].shown);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets_in_text_are_hidden),
+		cmocka_unit_test(a_value_is_hidden_to_its_end),
+		cmocka_unit_test(a_quoted_value_is_hidden_to_its_own_quote),
+		cmocka_unit_test(an_object_or_array_behind_a_telling_name_is_hidden_whole),
+		cmocka_unit_test(a_word_begins_behind_an_escape_or_an_underscore),
 		cmocka_unit_test(what_is_no_secret_stays),
 		cmocka_unit_test(members_with_telling_names_are_hidden_whole),
+		cmocka_unit_test(a_long_name_tells_wherever_it_does),
+		cmocka_unit_test(numbers_and_names_of_members_are_masked_too),
 		cmocka_unit_test(reasons_of_one_kind_have_one_pattern),
 		cmocka_unit_test(a_reason_does_not_quote_what_a_parser_found),
 		cmocka_unit_test(a_pattern_is_bounded),
+		cmocka_unit_test(long_texts_are_read_once),
+		cmocka_unit_test(a_failed_scan_hides_nothing_from_the_next),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
