@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(s == OK || s == E_INVALID);
 	for (size_t n = 0; s == OK && n < count; n++)
 		assert(str_eq(rules[n].name, "A") && rules[n].expr != NULL && rules[n].for_ms >= 0);
-	s = prometheus_decode_alerts(mem, body, size, "A", &alerts, &count);
+	s = prometheus_decode_alerts(mem, body, size, &alerts, &count);
 	assert(s == OK || s == E_INVALID);
 	for (size_t n = 0; s == OK && n < count; n++)
 		assert(alerts[n].labels->kind == NODE_OBJECT);

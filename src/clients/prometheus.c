@@ -207,7 +207,7 @@ static enum status check_texts(const struct node *labels)
 
 /* Without a value for each label: a storm is some hundred thousand of them, and every incident
  * asks. */
-enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, const char *alertname,
+enum status prometheus_decode_alerts(void *mem, const char *body, size_t n,
 				     struct active_alert **out, size_t *count)
 {
 	const struct node *data = NULL;
@@ -222,9 +222,8 @@ enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, cons
 	{
 		const struct node *labels = node_get(entry, "labels");
 		TRY(check_texts(labels));
-		if (str_eq(node_str(labels, "alertname"), alertname))
-			alerts[found++] = (struct active_alert){
-				labels, str_eq(node_str(entry, "state"), "firing")};
+		alerts[found++] =
+			(struct active_alert){labels, str_eq(node_str(entry, "state"), "firing")};
 	}
 	*out = alerts;
 	*count = found;
@@ -323,14 +322,53 @@ enum status prometheus_rules(void *mem, const struct prometheus *p, const char *
 	return prometheus_decode_rules(mem, r->body, r->body_bytes, alertname, out, count);
 }
 
+/* An answer that many look at. */
+struct alert_list {
+	enum status status;
+	const char *why;
+	int64_t pause_ms;
+	struct active_alert *alerts;
+	size_t count;
+};
+
+static enum status ask_alerts(const struct prometheus *p, struct alert_list *out)
+{
+	static const char *const PATH[] = {"api", "v1", "alerts", NULL};
+	SCOPE(tmp);
+	struct http_reply *r = NULL;
+
+	TRY(get(tmp, p, PATH, NULL, 0, &r));
+	return prometheus_decode_alerts(out, r->body, r->body_bytes, &out->alerts, &out->count);
+}
+
+static void *make_alerts(const void *prometheus)
+{
+	struct alert_list *list = NEW(NULL, struct alert_list);
+
+	*list = (struct alert_list){0};
+	list->status = ask_alerts(prometheus, list);
+	if (list->status != OK) {
+		list->why = str_dup(list, status_message());
+		list->pause_ms = status_retry_after_ms();
+	}
+	return list;
+}
+
 enum status prometheus_alerts(void *mem, const struct prometheus *p, const char *alertname,
 			      struct active_alert **out, size_t *count)
 {
-	static const char *const PATH[] = {"api", "v1", "alerts", NULL};
-	struct http_reply *r = NULL;
+	const struct alert_list *list = p->alerts == NULL
+						? talloc_steal(mem, make_alerts(p))
+						: shared_call_get(mem, p->alerts, make_alerts, p);
 
-	TRY(get(mem, p, PATH, NULL, 0, &r));
-	return prometheus_decode_alerts(mem, r->body, r->body_bytes, alertname, out, count);
+	if (list->status != OK)
+		return failure_after(list->pause_ms, list->status, "%s", list->why);
+	*out = NEW_ARRAY(mem, struct active_alert, list->count + 1);
+	*count = 0;
+	for (size_t n = 0; n < list->count; n++)
+		if (str_eq(node_str(list->alerts[n].labels, "alertname"), alertname))
+			(*out)[(*count)++] = list->alerts[n];
+	return OK;
 }
 
 enum status prometheus_proof(void *mem, const struct prometheus *p, struct http_request *out)

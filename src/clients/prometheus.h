@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/json_node.h"
+#include "base/shared_call.h"
 #include "base/status.h"
 #include "net/http_client.h"
 
@@ -22,6 +23,7 @@ struct prometheus {
 	const char *bearer;      /* token or NULL */
 	const char *ca_file;     /* or NULL */
 	int64_t timeout_ms;
+	struct shared_call *alerts; /* by which prometheus_alerts asks once for many, or NULL: each for himself */
 };
 
 struct sample {
@@ -57,7 +59,8 @@ struct active_alert {
 	const struct node *labels; /* an object of strings */
 	bool firing; /* else pending */
 };
-/* Active alerts of that name. External labels are not on them (facts, section 1). */
+/* Active alerts of that name. External labels are not on them (facts, section 1). The server tells of all of them or
+ * none: in a storm, where every incident asks, who asks at the same time shares an answer. */
 NODISCARD enum status prometheus_alerts(void *mem, const struct prometheus *p, const char *alertname,
 					struct active_alert **out, size_t *count);
 
@@ -71,5 +74,6 @@ NODISCARD enum status prometheus_proof(void *mem, const struct prometheus *p, st
 NODISCARD enum status prometheus_decode_query(void *mem, const char *body, size_t n, struct query_result **out);
 NODISCARD enum status prometheus_decode_rules(void *mem, const char *body, size_t n, const char *alertname,
 					      struct rule **out, size_t *count);
-NODISCARD enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, const char *alertname,
-					       struct active_alert **out, size_t *count);
+/* Of all names. */
+NODISCARD enum status prometheus_decode_alerts(void *mem, const char *body, size_t n, struct active_alert **out,
+					       size_t *count);

@@ -46,7 +46,7 @@ static void set_policy(const struct settings *s, struct flow *flow)
 	flow->retry = (struct backoff){.base_ms = 1000, .cap_ms = 60000};
 }
 
-static void set_peers(const struct settings *s, struct flow *flow)
+static void set_peers(void *mem, const struct settings *s, struct flow *flow)
 {
 	const char *ca = set_or_null(s->ca_file);
 
@@ -56,6 +56,7 @@ static void set_peers(const struct settings *s, struct flow *flow)
 		.bearer = set_or_null(s->prometheus_token),
 		.ca_file = ca,
 		.timeout_ms = s->prometheus_timeout,
+		.alerts = shared_call_new(mem),
 	};
 	flow->alertmanager = (struct alertmanager){
 		.http = flow->http,
@@ -83,7 +84,7 @@ enum status peers_connect(void *mem, const struct settings *s, struct flow *flow
 	flow->catalogue = catalogue;
 	flow->process = id_random_hex(mem, 8);
 	set_policy(s, flow);
-	set_peers(s, flow);
+	set_peers(mem, s, flow);
 	return OK;
 }
 

@@ -214,12 +214,12 @@ static void active_alerts_are_told_from_pending_ones(void **state)
 	size_t count = 0;
 
 	(void)state;
-	assert_int_equal(
-		prometheus_decode_alerts(mem, BODY, strlen(BODY), "CartSlow", &alerts, &count), OK);
-	assert_int_equal(count, 2);
+	assert_int_equal(prometheus_decode_alerts(mem, BODY, strlen(BODY), &alerts, &count), OK);
+	assert_int_equal(count, 3);
 	assert_true(alerts[0].firing);
 	assert_string_equal(node_str(alerts[0].labels, "pod"), "a");
 	assert_false(alerts[1].firing);
+	assert_string_equal(node_str(alerts[2].labels, "alertname"), "Other");
 }
 
 /* read as "none", these would pass for a recovery */
@@ -238,7 +238,7 @@ static void a_missing_list_is_not_an_empty_one(void **state)
 		struct active_alert *alerts = NULL;
 		struct rule *rules = NULL;
 		size_t count = 0;
-		assert_int_equal(prometheus_decode_alerts(mem, BODIES[n], strlen(BODIES[n]), "A",
+		assert_int_equal(prometheus_decode_alerts(mem, BODIES[n], strlen(BODIES[n]),
 							  &alerts, &count),
 				 E_INVALID);
 		assert_int_equal(prometheus_decode_rules(mem, BODIES[n], strlen(BODIES[n]), "A",
@@ -276,8 +276,7 @@ static void rules_and_alerts_of_wrong_types_are_invalid(void **state)
 				 E_INVALID);
 	for (size_t n = 0; n < COUNT(ALERT_BODIES); n++)
 		assert_int_equal(prometheus_decode_alerts(mem, ALERT_BODIES[n],
-							  strlen(ALERT_BODIES[n]), "A", &alerts,
-							  &count),
+							  strlen(ALERT_BODIES[n]), &alerts, &count),
 				 E_INVALID);
 }
 
@@ -308,9 +307,14 @@ static void a_query_is_a_form_with_every_byte_escaped(void **state)
 
 static void rules_and_alerts_are_asked_for_by_get(void **state)
 {
+#define TWO_ALERTS \
+	DATA("{\"alerts\":[" \
+	     "{\"labels\":{\"alertname\":\"CartSlow\",\"pod\":\"a\"},\"state\":\"firing\"}," \
+	     "{\"labels\":{\"alertname\":\"Other\",\"pod\":\"b\"},\"state\":\"firing\"}]}")
 	static const struct turn TURNS[] = {
 		{.match = "/api/v1/rules?", .code = 200, .body = RULES},
-		{.match = "/api/v1/alerts ", .code = 200, .body = DATA("{\"alerts\":[]}")},
+		{.match = "/api/v1/alerts ", .code = 200, .body = TWO_ALERTS},
+		{.match = "/api/v1/alerts ", .code = 200, .body = TWO_ALERTS},
 	};
 	SCOPE(mem);
 	struct scripted *s = scripted_start(mem, TURNS, COUNT(TURNS));
@@ -323,7 +327,12 @@ static void rules_and_alerts_are_asked_for_by_get(void **state)
 	assert_int_equal(prometheus_rules(mem, &p, "CartSlow", &rules, &count), OK);
 	assert_int_equal(count, 2);
 	assert_int_equal(prometheus_alerts(mem, &p, "CartSlow", &alerts, &count), OK);
-	assert_int_equal(count, 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(node_str(alerts[0].labels, "pod"), "a");
+	p.alerts = shared_call_new(mem);
+	assert_int_equal(prometheus_alerts(mem, &p, "Other", &alerts, &count), OK);
+	assert_int_equal(count, 1);
+	assert_string_equal(node_str(alerts[0].labels, "pod"), "b");
 	assert_non_null(strcasestr(scripted_request(s, 0),
 				   "GET /api/v1/rules?type=alert&rule_name%5B%5D=CartSlow HTTP"));
 	assert_null(strstr(scripted_request(s, 0), "Authorization"));
