@@ -264,18 +264,22 @@ static const char NUMBERS[] =
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM event"
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM episode UNION ALL SELECT ?1);";
 
+/* What a row of the ticket lane or the timeline may belong to: an incident, or a failure group by
+ * its negative id. */
+#define OWNERS "(SELECT id FROM incident UNION ALL SELECT -id FROM failure_group)"
+
 /* Lost incidents of which nothing but their admission is known: to admit them again does nothing
  * twice. */
 static const char MARK_FRESH[] =
 	"CREATE TEMP TABLE fresh AS SELECT incident FROM journal"
-	" WHERE incident NOT IN (SELECT id FROM incident)"
+	" WHERE incident > 0 AND incident NOT IN (SELECT id FROM incident)"
 	" AND incident NOT IN (SELECT incident FROM ticket_op)"
 	" AND incident NOT IN (SELECT incident FROM ticket_ref)"
 	" GROUP BY incident HAVING sum(step <> 'event') = 0;"
 	"CREATE TEMP TABLE gone AS SELECT incident FROM journal"
-	" WHERE incident NOT IN (SELECT id FROM incident) UNION SELECT incident FROM job"
+	" WHERE incident NOT IN " OWNERS " UNION SELECT incident FROM job"
 	" WHERE incident NOT IN (SELECT id FROM incident) UNION SELECT incident FROM ticket_op"
-	" WHERE incident NOT IN (SELECT id FROM incident);"
+	" WHERE incident NOT IN " OWNERS ";"
 	"DELETE FROM gone WHERE incident IN (SELECT incident FROM fresh);";
 
 static const struct {
@@ -294,9 +298,9 @@ static const struct {
 	 "updated_ms"
 	 " FROM incident WHERE state <> 6 AND id NOT IN (SELECT incident FROM job)",
 	 "incidents go on from their state: their jobs were lost"},
-	{"DELETE FROM ticket_op WHERE incident NOT IN (SELECT id FROM incident)",
+	{"DELETE FROM ticket_op WHERE incident NOT IN " OWNERS,
 	 "ticket operations of lost incidents removed"},
-	{"DELETE FROM journal WHERE incident NOT IN (SELECT id FROM incident)",
+	{"DELETE FROM journal WHERE incident NOT IN " OWNERS,
 	 "lines of timelines of lost incidents removed"},
 	{"DELETE FROM ticket_ref WHERE incident IN (SELECT incident FROM gone)",
 	 "references to tickets of lost incidents removed"},
@@ -335,9 +339,11 @@ static void name_gone(struct repair *r)
 		return;
 	for (; sqlite3_step(row) == SQLITE_ROW; n++) {
 		const char *key = (const char *)sqlite3_column_text(row, 1);
+		int64_t owner = sqlite3_column_int64(row, 0);
 		if (n < IDS_SHOWN)
-			str_add(&list, "%sINC-%lld%s%s", n == 0 ? "" : ", ",
-				(long long)sqlite3_column_int64(row, 0), key == NULL ? "" : " ",
+			str_add(&list, "%s%s%lld%s%s", n == 0 ? "" : ", ",
+				owner > 0 ? "INC-" : "failure group ",
+				(long long)(owner > 0 ? owner : -owner), key == NULL ? "" : " ",
 				key == NULL ? "" : key);
 	}
 	sqlite3_finalize(row);

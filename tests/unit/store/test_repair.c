@@ -166,6 +166,60 @@ static void relations_that_do_not_hold_are_told(void **state)
 	assert_int_equal(ask(f, "SELECT count(*) FROM job"), 5);
 }
 
+/* What store_letter_tickets and the ticket lane leave: the owner is the negative id of the group.
+ */
+static void add_failure_group(struct fixture *f)
+{
+	ask(f, "INSERT INTO failure_group (id, group_key, letter, seed, opened_ms, told_ms) VALUES "
+	       "(5, 'k', 1, 's', 1, 1)");
+	ask(f, "INSERT INTO ticket_op (incident, slot, kind, uuid, payload, created_ms, due_ms) "
+	       "VALUES (-5, 0, 'comment', 'u', '{}', 1, 1)");
+	ask(f, "INSERT INTO ticket_ref VALUES (-5, 0, 'id', 'SRE-9', 'https://t/SRE-9', 1)");
+	ask(f, "INSERT INTO journal (incident, at_ms, step, attempt, outcome, duration_ms, note) "
+	       "VALUES (-5, 1, 'ticket create', 1, 'done', 1, '')");
+}
+
+static int64_t rows_of_group(struct fixture *f)
+{
+	return ask(f, "SELECT (SELECT count(*) FROM ticket_op WHERE incident = -5) + 10 * (SELECT "
+		      "count(*) FROM ticket_ref WHERE incident = -5) + 100 * (SELECT count(*) FROM "
+		      "journal WHERE incident = -5)");
+}
+
+static void tickets_of_failure_groups_are_sound_and_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 5);
+	shut(f);
+	add_failure_group(f);
+	if (!check(f, &said))
+		fail_msg("%s", said.text);
+	if (!repair(f, &said))
+		fail_msg("%s", said.text);
+	assert_int_equal(rows_of_group(f), 111);
+	assert_true(check(f, &said));
+}
+
+static void tickets_of_a_lost_failure_group_are_told(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 5);
+	shut(f);
+	add_failure_group(f);
+	ask(f, "DELETE FROM failure_group");
+	assert_false(check(f, &said));
+	assert_non_null(strstr(said.text, "of failure group 5, which is not there"));
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "failure group 5 SRE-9"));
+	assert_null(strstr(said.text, "INC--"));
+	assert_int_equal(rows_of_group(f), 0);
+	assert_true(check(f, &said));
+}
+
 static void repairing_what_is_whole_changes_no_row(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +440,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		REPAIR_TEST(a_store_that_is_whole_is_found_whole),
 		REPAIR_TEST(relations_that_do_not_hold_are_told),
+		REPAIR_TEST(tickets_of_failure_groups_are_sound_and_kept),
+		REPAIR_TEST(tickets_of_a_lost_failure_group_are_told),
 		REPAIR_TEST(repairing_what_is_whole_changes_no_row),
 		REPAIR_TEST(incidents_that_are_lost_and_stand_in_the_log_come_back_with_their_uid),
 		REPAIR_TEST(an_incident_that_had_begun_is_not_begun_again),
