@@ -16,12 +16,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/exchange.h"
 #include "store/ledger.h"
 #include "store/maintain_parts.h"
 #include "store/parts.h"
 #include "store/salvage.h"
 #include "store/schema.h"
 #include "store/soundness.h"
+#include "store/target.h"
 
 enum { PAGE_ONE = 4096, COPY_BYTES = 256 * 1024, APPLY_MS = 600000, IDS_SHOWN = 10 };
 
@@ -129,6 +131,8 @@ static enum status put_aside(struct repair *r, void *mem)
 	say(r->m, MAINTAIN_STEP, "copy", "%lld kB to %s", (long long)bytes / 1024, r->aside);
 	sum_files(r, mem, true, &s);
 	TRY(s);
+	TRY(directory_sync(r->aside));
+	TRY(directory_sync(r->m->dir));
 	say(r->m, MAINTAIN_NOTE, "copy", "everything as it was is in %s", r->aside);
 	return OK;
 }
@@ -403,30 +407,6 @@ static enum status set_position(struct repair *r)
 	return code == SQLITE_DONE ? OK : raw_trouble(r->to);
 }
 
-/* Taking the old one's place. */
-
-static enum status put_in_place(struct repair *r, void *mem)
-{
-	int fd = open(r->fresh, O_RDONLY | O_CLOEXEC);
-	bool synced = fd >= 0 && fsync(fd) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	if (!synced)
-		return trouble("sync", r->fresh);
-	/* its write-ahead log must not meet the new one: it is in the copy */
-	const char *wal = str_fmt(mem, "%s-wal", r->old), *shm = str_fmt(mem, "%s-shm", r->old);
-	if ((unlink(wal) != 0 && errno != ENOENT) || (unlink(shm) != 0 && errno != ENOENT))
-		return trouble("remove", wal);
-	if (rename(r->fresh, r->old) != 0)
-		return trouble("replace", r->old);
-	fd = open(r->m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	synced = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return synced ? OK : trouble("sync", r->m->dir);
-}
-
 static enum status rebuild(struct repair *r, void *mem)
 {
 	bool sound = true;
@@ -486,7 +466,7 @@ static enum status repair(struct repair *r, void *mem)
 	const char *words = str_dup(mem, status_message());
 	shut(r, mem);
 	if (s == OK)
-		return put_in_place(r, mem);
+		return exchange_database(r->m->dir);
 	(void)!unlink(r->fresh);
 	return failure(s, "%s", words);
 }
@@ -501,7 +481,9 @@ enum status store_repair(const struct maintenance *m, bool *whole)
 	int lock = -1;
 
 	TRY(directory_lock(m->dir, &lock));
-	enum status s = repair(&r, mem);
+	enum status s = exchange_settle(m->dir);
+	if (s == OK)
+		s = repair(&r, mem);
 	close(lock);
 	TRY(s);
 	s = apply_log(&r, mem);

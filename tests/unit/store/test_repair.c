@@ -353,6 +353,74 @@ static void what_was_there_is_kept_aside(void **state)
 	assert_int_equal(found, 1);
 }
 
+/* Leaves the database with a write-ahead log beside it that holds its newest rows. */
+static void shut_with_a_log(struct fixture *f)
+{
+	const char *keep = str_fmt(f->mem, "%s/keep", f->dir);
+
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	ask(f, "CREATE TABLE only_in_the_log (a)");
+	assert_int_equal(
+		system(str_fmt(f->mem, "mkdir %s && cp %s/agent-sre.db* %s", keep, f->dir, keep)),
+		0);
+	shut(f);
+	assert_int_equal(
+		system(str_fmt(f->mem,
+			       "rm %s/agent-sre.db* && rm %s/*-shm && mv %s/* %s && rmdir %s",
+			       f->dir, keep, keep, f->dir, keep)),
+		0);
+}
+
+static void put_file(struct fixture *f, const char *name)
+{
+	int fd = open(str_fmt(f->mem, "%s/%s", f->dir, name), O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static bool has_file(struct fixture *f, const char *name)
+{
+	return access(str_fmt(f->mem, "%s/%s", f->dir, name), F_OK) == 0;
+}
+
+static int64_t rows_of_the_log(struct fixture *f)
+{
+	return ask(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'only_in_the_log'");
+}
+
+static void a_crash_before_the_exchange_gives_the_old_database_its_log_back(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f, 0, 20);
+	shut_with_a_log(f);
+	const char *wal = str_fmt(f->mem, "%s-wal", database(f));
+	assert_int_equal(rename(wal, str_fmt(f->mem, "%s.old", wal)), 0);
+	put_file(f, "agent-sre.db.new");
+	const struct store_options o = {.dir = f->dir};
+	if (store_open(NULL, &o, &f->store) != OK)
+		fail_msg("%s", status_message());
+	assert_int_equal(rows_of_the_log(f), 1);
+	assert_false(has_file(f, "agent-sre.db-wal.old"));
+}
+
+static void a_crash_after_the_exchange_leaves_the_new_database_without_the_old_log(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 20);
+	shut_with_a_log(f);
+	const char *wal = str_fmt(f->mem, "%s-wal", database(f));
+	assert_int_equal(rename(wal, str_fmt(f->mem, "%s.old", wal)), 0);
+	if (!repair(f, &said)) /* settles it as store_open does */
+		fail_msg("%s", said.text);
+	assert_int_equal(rows_of_the_log(f), 0);
+	assert_false(has_file(f, "agent-sre.db-wal.old"));
+	assert_int_equal(ask(f, "SELECT count(*) FROM incident"), 20);
+}
+
 static void a_store_in_use_is_not_repaired(void **state)
 {
 	struct fixture *f = *state;
@@ -448,6 +516,8 @@ int main(void)
 		REPAIR_TEST(keys_of_a_bad_page_are_found_by_their_index),
 		REPAIR_TEST(the_first_page_can_be_replaced),
 		REPAIR_TEST(what_was_there_is_kept_aside),
+		REPAIR_TEST(a_crash_before_the_exchange_gives_the_old_database_its_log_back),
+		REPAIR_TEST(a_crash_after_the_exchange_leaves_the_new_database_without_the_old_log),
 		REPAIR_TEST(a_store_in_use_is_not_repaired),
 		REPAIR_TEST(compaction_gives_space_back),
 		REPAIR_TEST(random_damage_is_repaired_or_refused_with_words),
