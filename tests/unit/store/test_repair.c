@@ -308,6 +308,74 @@ static void keys_of_a_bad_page_are_found_by_their_index(void **state)
 		fail_msg("%s", said.text);
 }
 
+static void a_bad_page_of_the_index_as_well_is_a_loss(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int64_t page = leaf_of(f, "event", 2), index = leaf_of(f, "event_by_time", 0);
+	spoil(f, page, 0, PAGE);
+	spoil(f, index, 0, PAGE);
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "3 event: "));
+}
+
+static void a_row_that_does_not_fit_is_a_loss(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 5);
+	shut(f);
+	ask(f, "DROP TABLE call");
+	ask(f, "CREATE TABLE call (id INTEGER PRIMARY KEY, function TEXT, target TEXT, "
+	       "fingerprint TEXT, at_ms INTEGER)");
+	ask(f, "INSERT INTO call VALUES (1, 'f', 't', 'p', 1), (2, NULL, 't', 'p', 1)");
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "call: 1 rows saved, up to 1 cannot be read"));
+}
+
+/* The last cell of a leaf of a table: its number becomes `to`, of two bytes as it was. */
+static void renumber_last(struct fixture *f, int64_t page, int to)
+{
+	unsigned char bytes[PAGE];
+	int fd = open(database(f), O_RDWR);
+
+	assert_int_equal(pread(fd, bytes, PAGE, (page - 1) * PAGE), PAGE);
+	assert_int_equal(bytes[0], 13);
+	int count = bytes[3] << 8 | bytes[4];
+	int cell = bytes[8 + 2 * (count - 1)] << 8 | bytes[9 + 2 * (count - 1)];
+	assert_true(bytes[cell] < 128 && bytes[cell + 1] >= 128);
+	bytes[cell + 1] = (unsigned char)(128 | to >> 7);
+	bytes[cell + 2] = (unsigned char)(to & 127);
+	assert_int_equal(pwrite(fd, bytes, PAGE, (page - 1) * PAGE), PAGE);
+	close(fd);
+}
+
+static void a_number_of_a_torn_page_hides_no_rows(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(ask(f, "SELECT count(*) FROM journal"), INCIDENTS);
+	int64_t torn = leaf_of(f, "journal", 6), bad = leaf_of(f, "journal", 7);
+	int64_t gone = ask(f, str_fmt(f->mem,
+				      "SELECT ncell FROM dbstat WHERE name = 'journal' AND pageno "
+				      "= %lld",
+				      (long long)bad));
+	renumber_last(f, torn, 16383);
+	spoil(f, bad, 0, PAGE);
+	assert_false(repair(f, &said));
+	assert_int_equal(ask(f, "SELECT count(*) FROM journal WHERE id <= 1500"),
+			 INCIDENTS - gone - 1);
+}
+
 static void the_first_page_can_be_replaced(void **state)
 {
 	struct fixture *f = *state;
@@ -514,6 +582,9 @@ int main(void)
 		REPAIR_TEST(incidents_that_are_lost_and_stand_in_the_log_come_back_with_their_uid),
 		REPAIR_TEST(an_incident_that_had_begun_is_not_begun_again),
 		REPAIR_TEST(keys_of_a_bad_page_are_found_by_their_index),
+		REPAIR_TEST(a_bad_page_of_the_index_as_well_is_a_loss),
+		REPAIR_TEST(a_row_that_does_not_fit_is_a_loss),
+		REPAIR_TEST(a_number_of_a_torn_page_hides_no_rows),
 		REPAIR_TEST(the_first_page_can_be_replaced),
 		REPAIR_TEST(what_was_there_is_kept_aside),
 		REPAIR_TEST(a_crash_before_the_exchange_gives_the_old_database_its_log_back),
