@@ -38,6 +38,7 @@ struct restoring {
 	int lock, fd;
 	int64_t done, whole;
 	bool created; /* the directory */
+	bool locked;  /* it is ours: nobody else's work stands in it */
 };
 
 static enum status trouble(const char *path, const char *what)
@@ -111,6 +112,7 @@ static enum status take_directory(struct restoring *r)
 			"%s is in use by a running agent-sre: name a new directory, and stop "
 			"the old agent before the restored one starts",
 			r->o->data);
+	r->locked = true;
 	TRY(look_inside(r, &other));
 	if (other && !had_lock)
 		unlink(lock);
@@ -121,9 +123,9 @@ static enum status take_directory(struct restoring *r)
 	/* the lock's name too is gone: hold it under its name, and never let go of it meanwhile */
 	int old = r->lock;
 	r->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool locked = r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0;
+	r->locked = r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0;
 	close(old);
-	if (!locked)
+	if (!r->locked)
 		return trouble(lock, "cannot be locked");
 	TRY(file_write_durably(r->note, NOTE, strlen(NOTE)));
 	return directory_sync(r->o->data);
@@ -425,7 +427,7 @@ static enum status restore(struct restoring *r)
 		s = put_all(r);
 		if (s != OK)
 			undo(r);
-	} else if (r->created) {
+	} else if (r->created && r->locked) {
 		undo(r);
 	}
 	if (r->fd >= 0)
