@@ -76,6 +76,8 @@ enum status restore_find(void *mem, struct target *t, int64_t at_ms, struct poin
 static enum status look_inside(struct restoring *r, bool *other)
 {
 	DIR *d = opendir(r->o->data);
+	const struct dirent *e = NULL;
+	enum status s = OK;
 	char *text = NULL;
 	size_t n = 0;
 	SCOPE(tmp);
@@ -83,10 +85,13 @@ static enum status look_inside(struct restoring *r, bool *other)
 	if (d == NULL)
 		return trouble(r->o->data, "cannot be listed");
 	*other = false;
-	for (struct dirent *e; (e = readdir(d)) != NULL;)
+	while ((errno = 0, e = readdir(d)) != NULL)
 		*other = *other || (!str_eq(e->d_name, ".") && !str_eq(e->d_name, "..") &&
 				    !str_eq(e->d_name, "lost+found") && !str_eq(e->d_name, "lock"));
+	if (errno != 0) /* what is behind may be somebody's */
+		s = trouble(r->o->data, "cannot be listed");
 	closedir(d);
+	TRY(s);
 	/* what our note stands in is ours */
 	if (*other && file_read(tmp, r->note, sizeof(NOTE), &text, &n) == OK && str_eq(text, NOTE))
 		*other = false;
@@ -112,8 +117,8 @@ static enum status take_directory(struct restoring *r)
 			"%s is in use by a running agent-sre: name a new directory, and stop "
 			"the old agent before the restored one starts",
 			r->o->data);
-	r->locked = true;
 	TRY(look_inside(r, &other));
+	r->locked = !other;
 	if (other && !had_lock)
 		unlink(lock);
 	if (other)
