@@ -122,8 +122,13 @@ static enum status copy_row(struct way *w, sqlite3_stmt *read, int first)
 	return OK;
 }
 
-/* Reads [lo, hi] from one end; *at is the number of the last row that could be read and that is
- * near the one before; *done: all of it. */
+static bool are_neighbours(int64_t a, int64_t b)
+{
+	return (a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a) <= LEAP;
+}
+
+/* Reads [lo, hi] from one end; *at is the number of the last row that could be read, that is near
+ * the one before and in the range (a torn page may give any); *done: all of it. */
 static enum status read_range(struct way *w, sqlite3_stmt *st, int64_t lo, int64_t hi, int64_t *at,
 			      bool *done)
 {
@@ -134,8 +139,9 @@ static enum status read_range(struct way *w, sqlite3_stmt *st, int64_t lo, int64
 	sqlite3_bind_int64(st, 1, lo);
 	sqlite3_bind_int64(st, 2, hi);
 	while ((code = sqlite3_step(st)) == SQLITE_ROW) {
-		int64_t number = sqlite3_column_int64(st, 0); /* > 0, as `before` */
-		if (before == INT64_MAX || (number - before <= LEAP && before - number <= LEAP))
+		int64_t number = sqlite3_column_int64(st, 0);
+		if (number >= lo && number <= hi &&
+		    (before == INT64_MAX || are_neighbours(number, before)))
 			*at = number;
 		before = number;
 		TRY(copy_row(w, st, 1));
@@ -195,10 +201,14 @@ static enum status salvage_numbered(struct way *w, int64_t known)
 		TRY(read_range(w, w->down, 1, INT64_MAX - 1, &down, &done));
 	if (done)
 		return OK;
-	if (up >= down || up > INT64_MAX / 2) /* no number of ours: of a torn page */
+	if (up > INT64_MAX / 2) /* no number of ours: of a torn page */
 		up = 0;
-	if (down == INT64_MAX) /* the last page is bad as well */
+	/* else one of them is of a torn page: nothing is left out */
+	bool apart = up < down;
+	if (!apart || down == INT64_MAX) /* the last page is bad as well */
 		down = 1 + (known > up ? known : up + BEYOND);
+	if (!apart)
+		up = 0;
 	return up + 1 < down ? read_numbers(w, up + 1, down - 1) : OK;
 }
 

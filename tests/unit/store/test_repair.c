@@ -376,6 +376,66 @@ static void a_number_of_a_torn_page_hides_no_rows(void **state)
 			 INCIDENTS - gone - 1);
 }
 
+/* The last cell of a leaf of a table: a record of one column, and its number is far below 0. */
+static void number_below_zero(struct fixture *f, int64_t page)
+{
+	static const unsigned char CELL[] = {2,	   0xc0, 0x80, 0x80, 0x80, 0x80,
+					     0x80, 0x80, 0x80, 9,    2,	   0};
+	unsigned char at[2], count[2];
+	int fd = open(database(f), O_RDWR);
+
+	assert_int_equal(pread(fd, count, 2, (page - 1) * PAGE + 3), 2);
+	assert_int_equal(pread(fd, at, 2, (page - 1) * PAGE + 6 + 2 * (count[0] << 8 | count[1])),
+			 2);
+	assert_int_equal(pwrite(fd, CELL, sizeof(CELL), (page - 1) * PAGE + (at[0] << 8 | at[1])),
+			 sizeof(CELL));
+	close(fd);
+}
+
+static void a_number_of_a_torn_page_may_be_any(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	number_below_zero(f, leaf_of(f, "journal", 6));
+	assert_int_equal(ask(f, "SELECT count(*) FROM journal NOT INDEXED WHERE +id < 0"), 1);
+	assert_false(repair(f, &said));
+	assert_int_equal(ask(f, "SELECT count(*) FROM journal"), INCIDENTS - 1);
+}
+
+/* The last leaf of the timeline has one row. */
+static void grow_by_one_leaf(struct fixture *f)
+{
+	const char *leaves =
+		"SELECT count(*) FROM dbstat WHERE name = 'journal' AND pagetype = 'leaf'";
+
+	for (int64_t before = ask(f, leaves); ask(f, leaves) == before;)
+		ask(f, "INSERT INTO journal SELECT id + 1, incident, at_ms, step, attempt, "
+		       "outcome, duration_ms, note FROM journal ORDER BY id DESC LIMIT 1");
+}
+
+static void a_number_of_the_torn_last_row_hides_no_loss(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, INCIDENTS);
+	shut(f);
+	ask(f, "UPDATE journal SET id = id + 10000");
+	grow_by_one_leaf(f);
+	ask(f, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int leaves = (int)ask(f, "SELECT count(*) FROM dbstat WHERE name = 'journal' AND pagetype "
+				 "= 'leaf'");
+	int64_t bad = leaf_of(f, "journal", leaves - 2), last = leaf_of(f, "journal", leaves - 1);
+	spoil(f, bad, 0, PAGE);
+	renumber_last(f, last, 200);
+	assert_false(repair(f, &said));
+	assert_non_null(strstr(said.text, "3 journal: "));
+}
+
 static void the_first_page_can_be_replaced(void **state)
 {
 	struct fixture *f = *state;
@@ -585,6 +645,8 @@ int main(void)
 		REPAIR_TEST(a_bad_page_of_the_index_as_well_is_a_loss),
 		REPAIR_TEST(a_row_that_does_not_fit_is_a_loss),
 		REPAIR_TEST(a_number_of_a_torn_page_hides_no_rows),
+		REPAIR_TEST(a_number_of_a_torn_page_may_be_any),
+		REPAIR_TEST(a_number_of_the_torn_last_row_hides_no_loss),
 		REPAIR_TEST(the_first_page_can_be_replaced),
 		REPAIR_TEST(what_was_there_is_kept_aside),
 		REPAIR_TEST(a_crash_before_the_exchange_gives_the_old_database_its_log_back),
