@@ -228,7 +228,24 @@ static int64_t known_number(struct repair *r, const char *table)
 	int64_t seq = raw_number(r->from, sql, 0);
 
 	sqlite3_free(sql);
-	return seq;
+	return seq < INT64_MAX / 2 ? seq : 0; /* no number of ours: of a torn page */
+}
+
+/* Numbers are never given again, also not those of rows that are gone: others name them. */
+static enum status keep_number(struct repair *r, const char *table)
+{
+	int64_t known = known_number(r, table);
+
+	if (known <= 0)
+		return OK;
+	char *sql = mem_check(sqlite3_mprintf(
+		"INSERT INTO sqlite_sequence (name, seq) SELECT %Q, 0 WHERE %Q NOT IN"
+		" (SELECT name FROM sqlite_sequence);"
+		"UPDATE sqlite_sequence SET seq = max(seq, %lld) WHERE name = %Q",
+		table, table, (long long)known, table));
+	enum status s = raw_run(r->to, sql);
+	sqlite3_free(sql);
+	return s;
 }
 
 static enum status salvage_all(struct repair *r)
@@ -242,6 +259,7 @@ static enum status salvage_all(struct repair *r)
 		struct salvaged got;
 		say(r->m, MAINTAIN_STEP, names[n], "reading");
 		TRY(salvage_table(r->from, r->to, names[n], known_number(r, names[n]), &got));
+		TRY(keep_number(r, names[n]));
 		if (got.lost > 0)
 			say(r->m, MAINTAIN_BAD, names[n],
 			    "%lld rows saved, up to %lld cannot be read", (long long)got.rows,
@@ -256,7 +274,7 @@ static enum status salvage_all(struct repair *r)
 
 /* Relations. */
 
-/* Numbers are never given again, also not those of rows that are lost. */
+/* The number of a row that is lost stands in the rows that belong to it. */
 static const char NUMBERS[] =
 	"DELETE FROM sqlite_sequence WHERE name = 'incident';"
 	"INSERT INTO sqlite_sequence (name, seq) SELECT 'incident', max(n) FROM ("
@@ -266,7 +284,12 @@ static const char NUMBERS[] =
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM ticket_op"
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM ticket_ref"
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM event"
-	" UNION ALL SELECT coalesce(max(incident), 0) FROM episode UNION ALL SELECT ?1);";
+	" UNION ALL SELECT coalesce(max(incident), 0) FROM episode UNION ALL SELECT ?1);"
+	"INSERT INTO sqlite_sequence (name, seq) SELECT 'failure_group', 0"
+	" WHERE 'failure_group' NOT IN (SELECT name FROM sqlite_sequence);"
+	"UPDATE sqlite_sequence SET seq = max(seq, (SELECT coalesce(max(-incident), 0) FROM ("
+	" SELECT incident FROM journal UNION ALL SELECT incident FROM ticket_op"
+	" UNION ALL SELECT incident FROM ticket_ref))) WHERE name = 'failure_group';";
 
 /* What a row of the ticket lane or the timeline may belong to: an incident, or a failure group by
  * its negative id. */

@@ -220,6 +220,23 @@ static void tickets_of_a_lost_failure_group_are_told(void **state)
 	assert_true(check(f, &said));
 }
 
+/* Retention takes the group and leaves the reference, and archives letters under their numbers. */
+static void numbers_of_what_is_gone_are_not_given_again(void **state)
+{
+	struct fixture *f = *state;
+	struct said said;
+
+	fill(f, 0, 5);
+	shut(f);
+	ask(f, "INSERT INTO sqlite_sequence (name, seq) VALUES ('dead_letter', 17)");
+	ask(f, "INSERT INTO ticket_ref VALUES (-5, 0, 'id', 'SRE-9', 'https://t/SRE-9', 1)");
+	if (!repair(f, &said))
+		fail_msg("%s", said.text);
+	assert_int_equal(ask(f, "SELECT seq FROM sqlite_sequence WHERE name = 'dead_letter'"), 17);
+	assert_int_equal(ask(f, "SELECT seq FROM sqlite_sequence WHERE name = 'failure_group'"), 5);
+	assert_int_equal(ask(f, "SELECT seq FROM sqlite_sequence WHERE name = 'incident'"), 5);
+}
+
 static void repairing_what_is_whole_changes_no_row(void **state)
 {
 	struct fixture *f = *state;
@@ -638,6 +655,7 @@ int main(void)
 		REPAIR_TEST(relations_that_do_not_hold_are_told),
 		REPAIR_TEST(tickets_of_failure_groups_are_sound_and_kept),
 		REPAIR_TEST(tickets_of_a_lost_failure_group_are_told),
+		REPAIR_TEST(numbers_of_what_is_gone_are_not_given_again),
 		REPAIR_TEST(repairing_what_is_whole_changes_no_row),
 		REPAIR_TEST(incidents_that_are_lost_and_stand_in_the_log_come_back_with_their_uid),
 		REPAIR_TEST(an_incident_that_had_begun_is_not_begun_again),
