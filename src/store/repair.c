@@ -351,6 +351,18 @@ static enum status number_on(struct repair *r)
 	return OK;
 }
 
+static void add_owner(char **list, sqlite3_stmt *row)
+{
+	int64_t owner = sqlite3_column_int64(row, 0);
+	const char *key = (const char *)sqlite3_column_text(row, 1);
+
+	str_add(list, "%s%s%" PRIu64, **list == '\0' ? "" : ", ",
+		owner > 0 ? "INC-" : "failure group ",
+		owner > 0 ? (uint64_t)owner : 0 - (uint64_t)owner);
+	if (key != NULL)
+		str_add(list, " %s", key);
+}
+
 static void name_gone(struct repair *r)
 {
 	sqlite3_stmt *row = NULL;
@@ -364,15 +376,9 @@ static void name_gone(struct repair *r)
 		    "g.incident LIMIT 1) FROM gone g ORDER BY 1",
 		    -1, &row, NULL) != SQLITE_OK)
 		return;
-	for (; sqlite3_step(row) == SQLITE_ROW; n++) {
-		const char *key = (const char *)sqlite3_column_text(row, 1);
-		int64_t owner = sqlite3_column_int64(row, 0);
+	for (; sqlite3_step(row) == SQLITE_ROW; n++)
 		if (n < IDS_SHOWN)
-			str_add(&list, "%s%s%lld%s%s", n == 0 ? "" : ", ",
-				owner > 0 ? "INC-" : "failure group ",
-				(long long)(owner > 0 ? owner : -owner), key == NULL ? "" : " ",
-				key == NULL ? "" : key);
-	}
+			add_owner(&list, row);
 	sqlite3_finalize(row);
 	if (n == 0)
 		return;
