@@ -94,13 +94,14 @@ static bool is_ours(const char *name)
 static int64_t sum_files(struct repair *r, void *mem, bool copies, enum status *s)
 {
 	DIR *d = opendir(r->m->dir);
+	const struct dirent *e = NULL;
 	int64_t bytes = 0, unread = 0;
 
 	if (d == NULL) {
 		*s = trouble("list", r->m->dir);
 		return 0;
 	}
-	for (const struct dirent *e; *s == OK && (e = readdir(d)) != NULL;) {
+	while (*s == OK && (errno = 0, e = readdir(d)) != NULL) {
 		if (!is_ours(e->d_name))
 			continue;
 		const char *path = str_fmt(mem, "%s/%s", r->m->dir, e->d_name);
@@ -108,6 +109,8 @@ static int64_t sum_files(struct repair *r, void *mem, bool copies, enum status *
 		if (copies)
 			*s = copy_file(path, str_fmt(mem, "%s/%s", r->aside, e->d_name), &unread);
 	}
+	if (*s == OK && errno != 0) /* no copy is sure to hold everything */
+		*s = trouble("list", r->m->dir);
 	closedir(d);
 	if (unread > 0)
 		say(r->m, MAINTAIN_BAD, "disk", "%lld bytes cannot be read; replace this disk",
