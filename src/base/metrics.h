@@ -90,16 +90,17 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(BACKUP_ATTEMPTS, COUNTER, "backup_attempts_total", "", "Backups that ended, well or not, one for each target.") \
 	M(BACKUP_SUCCESS, COUNTER, "backup_success_total", "", "Backups that ended well.") \
 	M(BACKUP_FAILING, GAUGE, "backup_failing", "", "Targets whose last backup failed.") \
+	M(BACKUP_UNKNOWN, GAUGE, "backup_targets_unknown", "", "Targets that could not be looked into since the start.") \
 	M(BACKUP_SECONDS, HISTOGRAM, "backup_duration_seconds", "", "One backup that ended well.") \
 	M(BACKUP_SIZE, GAUGE, "backup_size_bytes", "component", "Of the last backup: store_full, store_increment.") \
 	M(BACKUP_LAST, GAUGE, "backup_last_success_timestamp_seconds", "", \
-	  "The last backup, of the target that is furthest behind; 0 = none yet.") \
+	  "The last backup, of the known target that is furthest behind; 0 = none, or no target is known yet.") \
 	M(BACKUP_UNUSUAL, COUNTER, "backup_unusual_total", "what", \
 	  "Backups far from the median of the last ones: size, duration (SRE-009.8).") \
 	M(RPO, GAUGE, "rpo_seconds", "", "What losing the disk now would cost: the age of the last backup.") \
 	M(RESTORE_SECONDS, HISTOGRAM, "restore_duration_seconds", "", "One restore on trial.") \
 	M(RESTORE_BYTES, GAUGE, "restore_bytes", "", "Read by the last restore on trial.") \
-	M(DRILL_LAST, GAUGE, "drill_last_success_timestamp_seconds", "", "The last restore on trial that went well; 0 = none yet.") \
+	M(DRILL_LAST, GAUGE, "drill_last_success_timestamp_seconds", "", "The last restore on trial that went well; 0 = none, or no target is known yet.") \
 	M(DRILL_FAILURES, COUNTER, "drill_failures_total", "", "Restores on trial that failed.") \
 	M(BUILD_INFO, GAUGE, "build_info", "version", "Always 1.")
 

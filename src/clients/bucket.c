@@ -233,6 +233,7 @@ static enum status judge(void *mem, const struct bucket *b, const struct http_re
 			     *said == '\0' ? "" : ": ", said);
 }
 
+/* No stop ends it: never more than RETRY.cap_ms. */
 static void pause_ms(int64_t ms)
 {
 	const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -253,7 +254,10 @@ static enum status exchange(void *mem, const struct bucket *b, const struct call
 			s = failure_in(s, "bucket %s at %s", b->name, url_origin(mem, url));
 		else
 			s = judge(mem, b, *reply);
-		if (!status_is_retryable(s) || try == TRIES)
+		/* whoever asks for a longer pause is asked again when the caller's next try is due
+		 */
+		if (!status_is_retryable(s) || try == TRIES ||
+		    status_retry_after_ms() > RETRY.cap_ms)
 			return s;
 		pause_ms(backoff_delay(RETRY, try, id_fraction(), status_retry_after_ms()));
 	}

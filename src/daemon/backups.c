@@ -100,19 +100,27 @@ static enum status discard(struct target *t, const char *name)
 
 /* What is said about it. */
 
+/* Of the targets that were looked up: the others do not hide how old these are. */
 static void show_ages(const struct backups *b, int64_t now_ms)
 {
 	int64_t last = INT64_MAX;
 	int64_t drilled = INT64_MAX;
+	size_t known = 0;
 	int failing = 0;
 
 	for (size_t n = 0; n < b->count; n++) {
 		const struct shipment *s = &b->shipments[n];
 		failing += s->failing;
+		if (!s->known)
+			continue;
+		known++;
 		last = s->last_ms < last ? s->last_ms : last;
 		drilled = s->drilled_ms < drilled ? s->drilled_ms : drilled;
 	}
 	metric_set(M_BACKUP_FAILING, failing);
+	metric_set(M_BACKUP_UNKNOWN, (double)(b->count - known));
+	if (known == 0)
+		return;
 	metric_set(M_BACKUP_LAST, (double)last / 1000.0);
 	metric_set(M_DRILL_LAST, (double)drilled / 1000.0);
 	if (last > 0)
@@ -308,6 +316,7 @@ static void *run(void *arg)
 {
 	struct backups *b = arg;
 
+	show_ages(b, clock_now()); /* the first look at a target may take long */
 	drill_clean(b->settings->data, clock_now());
 	while (!atomic_load(&b->stopping)) {
 		for (size_t n = 0; n < b->count; n++) {

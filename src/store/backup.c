@@ -270,17 +270,21 @@ static enum status take_tail(struct taking *t, const struct tail_file *f)
 	return OK;
 }
 
-static enum status read_piece(int fd, const char *name, char *to, int64_t offset, size_t *n)
+static enum status unread(const char *name)
 {
 	char reason[128];
 
+	return failure(E_TRANSIENT, "%s: %s", name, strerror_r(errno, reason, sizeof(reason)));
+}
+
+static enum status read_piece(int fd, const char *name, char *to, int64_t offset, size_t *n)
+{
 	for (*n = 0; *n < PART_PLAIN_BYTES;) {
 		ssize_t got = pread(fd, to + *n, PART_PLAIN_BYTES - *n, offset + (off_t)*n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return failure(E_TRANSIENT, "%s: %s", name,
-				       strerror_r(errno, reason, sizeof(reason)));
+			return unread(name);
 		if (got == 0)
 			return OK;
 		*n += (size_t)got;
@@ -296,7 +300,9 @@ static enum status take_archive(struct taking *t, int fd, const char *name)
 	struct piece p = {.file = name, .bytes = bytes};
 	struct stat st;
 
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+	if (fstat(fd, &st) != 0)
+		return unread(name);
+	if (!S_ISREG(st.st_mode))
 		return OK;
 	p.size = st.st_size;
 	while (p.offset < p.size) {
@@ -312,25 +318,36 @@ static enum status take_archive(struct taking *t, int fd, const char *name)
 	return OK;
 }
 
+static enum status take_entry(struct taking *t, DIR *d, const char *entry)
+{
+	SCOPE(tmp);
+	char *name = str_fmt(tmp, "archive/%s", entry);
+
+	if (!point_file_fits(name))
+		return OK;
+	int fd = openat(dirfd(d), entry, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) /* removed meanwhile, or a link: that is none of ours */
+		return errno == ENOENT || errno == ELOOP ? OK : unread(name);
+	enum status s = take_archive(t, fd, name);
+	close(fd);
+	return s;
+}
+
+/* A point without an archive that is there would count as whole: what cannot be read fails it. */
 static enum status take_archives(struct taking *t)
 {
 	SCOPE(tmp);
-	const char *path = str_fmt(tmp, "%s/archive", t->b->options.data);
-	DIR *d = opendir(path);
+	DIR *d = opendir(str_fmt(tmp, "%s/archive", t->b->options.data));
+	const struct dirent *e = NULL;
 	enum status s = OK;
 
-	for (struct dirent *e; s == OK && d != NULL && (e = readdir(d)) != NULL;) {
-		char *name = str_fmt(tmp, "archive/%s", e->d_name);
-		if (!point_file_fits(name))
-			continue;
-		int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		s = take_archive(t, fd, name);
-		close(fd);
-	}
-	if (d != NULL)
-		closedir(d);
+	if (d == NULL)
+		return errno == ENOENT ? OK : unread("archive");
+	while (s == OK && (errno = 0, e = readdir(d)) != NULL)
+		s = take_entry(t, d, e->d_name);
+	if (s == OK && errno != 0)
+		s = unread("archive");
+	closedir(d);
 	return s;
 }
 

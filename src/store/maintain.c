@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/str.h"
+#include "store/exchange.h"
 #include "store/ledger.h"
 #include "store/letter_parts.h"
 #include "store/maintain_parts.h"
@@ -373,7 +374,9 @@ enum status store_compact(const struct maintenance *m)
 	int lock = -1;
 
 	TRY(directory_lock(m->dir, &lock));
-	enum status s = raw_open(path, SQLITE_OPEN_READWRITE, &db);
+	enum status s = exchange_settle(m->dir);
+	if (s == OK)
+		s = raw_open(path, SQLITE_OPEN_READWRITE, &db);
 	if (s == OK) {
 		s = compact(m, db, path);
 		if (s == E_INTERNAL)

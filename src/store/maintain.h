@@ -28,7 +28,9 @@ struct maintenance {
 NODISCARD enum status store_check(const struct maintenance *m, bool *sound);
 
 /* The agent must be stopped (E_CONFLICT). Copies what is there to <dir>/damaged-<time>/, makes a new database of every
- * row that can be read, and applies the intake log to it. *whole: nothing was lost. A failure leaves the store as it was. */
+ * row that can be read, and applies the intake log to it. *whole: nothing was lost. A failure before
+ * the new one takes the old one's place leaves the store as it was; after that (applying the log) the new one is in
+ * place, as far as the log was applied, and what was there is in the copy. */
 NODISCARD enum status store_repair(const struct maintenance *m, bool *whole);
 
 /* The agent must be stopped (E_CONFLICT). Gives unused space back to the disk. E_TRANSIENT: there is no room for it. */

@@ -16,12 +16,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/exchange.h"
 #include "store/ledger.h"
 #include "store/maintain_parts.h"
 #include "store/parts.h"
 #include "store/salvage.h"
 #include "store/schema.h"
 #include "store/soundness.h"
+#include "store/target.h"
 
 enum { PAGE_ONE = 4096, COPY_BYTES = 256 * 1024, APPLY_MS = 600000, IDS_SHOWN = 10 };
 
@@ -92,13 +94,14 @@ static bool is_ours(const char *name)
 static int64_t sum_files(struct repair *r, void *mem, bool copies, enum status *s)
 {
 	DIR *d = opendir(r->m->dir);
+	const struct dirent *e = NULL;
 	int64_t bytes = 0, unread = 0;
 
 	if (d == NULL) {
 		*s = trouble("list", r->m->dir);
 		return 0;
 	}
-	for (const struct dirent *e; *s == OK && (e = readdir(d)) != NULL;) {
+	while (*s == OK && (errno = 0, e = readdir(d)) != NULL) {
 		if (!is_ours(e->d_name))
 			continue;
 		const char *path = str_fmt(mem, "%s/%s", r->m->dir, e->d_name);
@@ -106,6 +109,8 @@ static int64_t sum_files(struct repair *r, void *mem, bool copies, enum status *
 		if (copies)
 			*s = copy_file(path, str_fmt(mem, "%s/%s", r->aside, e->d_name), &unread);
 	}
+	if (*s == OK && errno != 0) /* no copy is sure to hold everything */
+		*s = trouble("list", r->m->dir);
 	closedir(d);
 	if (unread > 0)
 		say(r->m, MAINTAIN_BAD, "disk", "%lld bytes cannot be read; replace this disk",
@@ -129,6 +134,8 @@ static enum status put_aside(struct repair *r, void *mem)
 	say(r->m, MAINTAIN_STEP, "copy", "%lld kB to %s", (long long)bytes / 1024, r->aside);
 	sum_files(r, mem, true, &s);
 	TRY(s);
+	TRY(directory_sync(r->aside));
+	TRY(directory_sync(r->m->dir));
 	say(r->m, MAINTAIN_NOTE, "copy", "everything as it was is in %s", r->aside);
 	return OK;
 }
@@ -224,7 +231,24 @@ static int64_t known_number(struct repair *r, const char *table)
 	int64_t seq = raw_number(r->from, sql, 0);
 
 	sqlite3_free(sql);
-	return seq;
+	return seq < INT64_MAX / 2 ? seq : 0; /* no number of ours: of a torn page */
+}
+
+/* Numbers are never given again, also not those of rows that are gone: others name them. */
+static enum status keep_number(struct repair *r, const char *table)
+{
+	int64_t known = known_number(r, table);
+
+	if (known <= 0)
+		return OK;
+	char *sql = mem_check(sqlite3_mprintf(
+		"INSERT INTO sqlite_sequence (name, seq) SELECT %Q, 0 WHERE %Q NOT IN"
+		" (SELECT name FROM sqlite_sequence);"
+		"UPDATE sqlite_sequence SET seq = max(seq, %lld) WHERE name = %Q",
+		table, table, (long long)known, table));
+	enum status s = raw_run(r->to, sql);
+	sqlite3_free(sql);
+	return s;
 }
 
 static enum status salvage_all(struct repair *r)
@@ -238,6 +262,7 @@ static enum status salvage_all(struct repair *r)
 		struct salvaged got;
 		say(r->m, MAINTAIN_STEP, names[n], "reading");
 		TRY(salvage_table(r->from, r->to, names[n], known_number(r, names[n]), &got));
+		TRY(keep_number(r, names[n]));
 		if (got.lost > 0)
 			say(r->m, MAINTAIN_BAD, names[n],
 			    "%lld rows saved, up to %lld cannot be read", (long long)got.rows,
@@ -252,7 +277,7 @@ static enum status salvage_all(struct repair *r)
 
 /* Relations. */
 
-/* Numbers are never given again, also not those of rows that are lost. */
+/* The number of a row that is lost stands in the rows that belong to it. */
 static const char NUMBERS[] =
 	"DELETE FROM sqlite_sequence WHERE name = 'incident';"
 	"INSERT INTO sqlite_sequence (name, seq) SELECT 'incident', max(n) FROM ("
@@ -262,20 +287,29 @@ static const char NUMBERS[] =
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM ticket_op"
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM ticket_ref"
 	" UNION ALL SELECT coalesce(max(incident), 0) FROM event"
-	" UNION ALL SELECT coalesce(max(incident), 0) FROM episode UNION ALL SELECT ?1);";
+	" UNION ALL SELECT coalesce(max(incident), 0) FROM episode UNION ALL SELECT ?1);"
+	"INSERT INTO sqlite_sequence (name, seq) SELECT 'failure_group', 0"
+	" WHERE 'failure_group' NOT IN (SELECT name FROM sqlite_sequence);"
+	"UPDATE sqlite_sequence SET seq = max(seq, (SELECT coalesce(max(-incident), 0) FROM ("
+	" SELECT incident FROM journal UNION ALL SELECT incident FROM ticket_op"
+	" UNION ALL SELECT incident FROM ticket_ref))) WHERE name = 'failure_group';";
+
+/* What a row of the ticket lane or the timeline may belong to: an incident, or a failure group by
+ * its negative id. */
+#define OWNERS "(SELECT id FROM incident UNION ALL SELECT -id FROM failure_group)"
 
 /* Lost incidents of which nothing but their admission is known: to admit them again does nothing
  * twice. */
 static const char MARK_FRESH[] =
 	"CREATE TEMP TABLE fresh AS SELECT incident FROM journal"
-	" WHERE incident NOT IN (SELECT id FROM incident)"
+	" WHERE incident > 0 AND incident NOT IN (SELECT id FROM incident)"
 	" AND incident NOT IN (SELECT incident FROM ticket_op)"
 	" AND incident NOT IN (SELECT incident FROM ticket_ref)"
 	" GROUP BY incident HAVING sum(step <> 'event') = 0;"
 	"CREATE TEMP TABLE gone AS SELECT incident FROM journal"
-	" WHERE incident NOT IN (SELECT id FROM incident) UNION SELECT incident FROM job"
+	" WHERE incident NOT IN " OWNERS " UNION SELECT incident FROM job"
 	" WHERE incident NOT IN (SELECT id FROM incident) UNION SELECT incident FROM ticket_op"
-	" WHERE incident NOT IN (SELECT id FROM incident);"
+	" WHERE incident NOT IN " OWNERS ";"
 	"DELETE FROM gone WHERE incident IN (SELECT incident FROM fresh);";
 
 static const struct {
@@ -294,9 +328,9 @@ static const struct {
 	 "updated_ms"
 	 " FROM incident WHERE state <> 6 AND id NOT IN (SELECT incident FROM job)",
 	 "incidents go on from their state: their jobs were lost"},
-	{"DELETE FROM ticket_op WHERE incident NOT IN (SELECT id FROM incident)",
+	{"DELETE FROM ticket_op WHERE incident NOT IN " OWNERS,
 	 "ticket operations of lost incidents removed"},
-	{"DELETE FROM journal WHERE incident NOT IN (SELECT id FROM incident)",
+	{"DELETE FROM journal WHERE incident NOT IN " OWNERS,
 	 "lines of timelines of lost incidents removed"},
 	{"DELETE FROM ticket_ref WHERE incident IN (SELECT incident FROM gone)",
 	 "references to tickets of lost incidents removed"},
@@ -320,6 +354,18 @@ static enum status number_on(struct repair *r)
 	return OK;
 }
 
+static void add_owner(char **list, sqlite3_stmt *row)
+{
+	int64_t owner = sqlite3_column_int64(row, 0);
+	const char *key = (const char *)sqlite3_column_text(row, 1);
+
+	str_add(list, "%s%s%" PRIu64, **list == '\0' ? "" : ", ",
+		owner > 0 ? "INC-" : "failure group ",
+		owner > 0 ? (uint64_t)owner : 0 - (uint64_t)owner);
+	if (key != NULL)
+		str_add(list, " %s", key);
+}
+
 static void name_gone(struct repair *r)
 {
 	sqlite3_stmt *row = NULL;
@@ -333,13 +379,9 @@ static void name_gone(struct repair *r)
 		    "g.incident LIMIT 1) FROM gone g ORDER BY 1",
 		    -1, &row, NULL) != SQLITE_OK)
 		return;
-	for (; sqlite3_step(row) == SQLITE_ROW; n++) {
-		const char *key = (const char *)sqlite3_column_text(row, 1);
+	for (; sqlite3_step(row) == SQLITE_ROW; n++)
 		if (n < IDS_SHOWN)
-			str_add(&list, "%sINC-%lld%s%s", n == 0 ? "" : ", ",
-				(long long)sqlite3_column_int64(row, 0), key == NULL ? "" : " ",
-				key == NULL ? "" : key);
-	}
+			add_owner(&list, row);
 	sqlite3_finalize(row);
 	if (n == 0)
 		return;
@@ -395,30 +437,6 @@ static enum status set_position(struct repair *r)
 	int code = sqlite3_step(st);
 	sqlite3_finalize(st);
 	return code == SQLITE_DONE ? OK : raw_trouble(r->to);
-}
-
-/* Taking the old one's place. */
-
-static enum status put_in_place(struct repair *r, void *mem)
-{
-	int fd = open(r->fresh, O_RDONLY | O_CLOEXEC);
-	bool synced = fd >= 0 && fsync(fd) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	if (!synced)
-		return trouble("sync", r->fresh);
-	/* its write-ahead log must not meet the new one: it is in the copy */
-	const char *wal = str_fmt(mem, "%s-wal", r->old), *shm = str_fmt(mem, "%s-shm", r->old);
-	if ((unlink(wal) != 0 && errno != ENOENT) || (unlink(shm) != 0 && errno != ENOENT))
-		return trouble("remove", wal);
-	if (rename(r->fresh, r->old) != 0)
-		return trouble("replace", r->old);
-	fd = open(r->m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	synced = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return synced ? OK : trouble("sync", r->m->dir);
 }
 
 static enum status rebuild(struct repair *r, void *mem)
@@ -480,7 +498,7 @@ static enum status repair(struct repair *r, void *mem)
 	const char *words = str_dup(mem, status_message());
 	shut(r, mem);
 	if (s == OK)
-		return put_in_place(r, mem);
+		return exchange_database(r->m->dir);
 	(void)!unlink(r->fresh);
 	return failure(s, "%s", words);
 }
@@ -495,7 +513,9 @@ enum status store_repair(const struct maintenance *m, bool *whole)
 	int lock = -1;
 
 	TRY(directory_lock(m->dir, &lock));
-	enum status s = repair(&r, mem);
+	enum status s = exchange_settle(m->dir);
+	if (s == OK)
+		s = repair(&r, mem);
 	close(lock);
 	TRY(s);
 	s = apply_log(&r, mem);

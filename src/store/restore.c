@@ -38,6 +38,7 @@ struct restoring {
 	int lock, fd;
 	int64_t done, whole;
 	bool created; /* the directory */
+	bool locked;  /* it is ours: nobody else's work stands in it */
 };
 
 static enum status trouble(const char *path, const char *what)
@@ -75,6 +76,8 @@ enum status restore_find(void *mem, struct target *t, int64_t at_ms, struct poin
 static enum status look_inside(struct restoring *r, bool *other)
 {
 	DIR *d = opendir(r->o->data);
+	const struct dirent *e = NULL;
+	enum status s = OK;
 	char *text = NULL;
 	size_t n = 0;
 	SCOPE(tmp);
@@ -82,10 +85,13 @@ static enum status look_inside(struct restoring *r, bool *other)
 	if (d == NULL)
 		return trouble(r->o->data, "cannot be listed");
 	*other = false;
-	for (struct dirent *e; (e = readdir(d)) != NULL;)
+	while ((errno = 0, e = readdir(d)) != NULL)
 		*other = *other || (!str_eq(e->d_name, ".") && !str_eq(e->d_name, "..") &&
 				    !str_eq(e->d_name, "lost+found") && !str_eq(e->d_name, "lock"));
+	if (errno != 0) /* what is behind may be somebody's */
+		s = trouble(r->o->data, "cannot be listed");
 	closedir(d);
+	TRY(s);
 	/* what our note stands in is ours */
 	if (*other && file_read(tmp, r->note, sizeof(NOTE), &text, &n) == OK && str_eq(text, NOTE))
 		*other = false;
@@ -112,6 +118,7 @@ static enum status take_directory(struct restoring *r)
 			"the old agent before the restored one starts",
 			r->o->data);
 	TRY(look_inside(r, &other));
+	r->locked = !other;
 	if (other && !had_lock)
 		unlink(lock);
 	if (other)
@@ -121,9 +128,9 @@ static enum status take_directory(struct restoring *r)
 	/* the lock's name too is gone: hold it under its name, and never let go of it meanwhile */
 	int old = r->lock;
 	r->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool locked = r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0;
+	r->locked = r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0;
 	close(old);
-	if (!locked)
+	if (!r->locked)
 		return trouble(lock, "cannot be locked");
 	TRY(file_write_durably(r->note, NOTE, strlen(NOTE)));
 	return directory_sync(r->o->data);
@@ -425,7 +432,7 @@ static enum status restore(struct restoring *r)
 		s = put_all(r);
 		if (s != OK)
 			undo(r);
-	} else if (r->created) {
+	} else if (r->created && r->locked) {
 		undo(r);
 	}
 	if (r->fd >= 0)

@@ -12,7 +12,8 @@
 
 enum {
 	SEEKS_MOST = 100000, /* that find nothing, per table */
-	BEYOND = 2000	     /* row numbers that are tried behind the last one when none is known */
+	BEYOND = 2000,	     /* row numbers that are tried behind the last one when none is known */
+	LEAP = 2000	     /* between neighbours: the row of a torn page may have any number */
 };
 
 struct way {
@@ -108,8 +109,11 @@ static enum status copy_row(struct way *w, sqlite3_stmt *read, int first)
 		    SQLITE_OK)
 			return trouble(w->to);
 	int code = sqlite3_step(w->insert);
-	if (code == SQLITE_CONSTRAINT) { /* what does not fit was no row of this table */
-		w->out->lost++;
+	if (code == SQLITE_CONSTRAINT) {
+		/* the key is there: it was read from the other end; else it does not fit */
+		int why = sqlite3_extended_errcode(w->to);
+		w->out->lost +=
+			why != SQLITE_CONSTRAINT_PRIMARYKEY && why != SQLITE_CONSTRAINT_ROWID;
 		return OK;
 	}
 	if (code != SQLITE_DONE)
@@ -118,18 +122,28 @@ static enum status copy_row(struct way *w, sqlite3_stmt *read, int first)
 	return OK;
 }
 
-/* Reads [lo, hi] from one end; *at is the number of the last row that could be read; *done: all of
- * it. */
+static bool are_neighbours(int64_t a, int64_t b)
+{
+	return (a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a) <= LEAP;
+}
+
+/* Reads [lo, hi] from one end; *at is the number of the last row that could be read, that is near
+ * the one before and in the range (a torn page may give any); *done: all of it. */
 static enum status read_range(struct way *w, sqlite3_stmt *st, int64_t lo, int64_t hi, int64_t *at,
 			      bool *done)
 {
+	int64_t before = *at;
 	int code;
 
 	sqlite3_reset(st);
 	sqlite3_bind_int64(st, 1, lo);
 	sqlite3_bind_int64(st, 2, hi);
 	while ((code = sqlite3_step(st)) == SQLITE_ROW) {
-		*at = sqlite3_column_int64(st, 0);
+		int64_t number = sqlite3_column_int64(st, 0);
+		if (number >= lo && number <= hi &&
+		    (before == INT64_MAX || are_neighbours(number, before)))
+			*at = number;
+		before = number;
 		TRY(copy_row(w, st, 1));
 	}
 	*done = code == SQLITE_DONE;
@@ -141,15 +155,21 @@ static enum status read_range(struct way *w, sqlite3_stmt *st, int64_t lo, int64
 static enum status read_numbers(struct way *w, int64_t lo, int64_t hi)
 {
 	int64_t up = lo - 1, down = hi + 1;
-	bool done = false;
+	bool upwards = false, downwards = false;
 
+	/* a torn row with a number beyond the range ends it as its true end does, but not from both
+	 * ends */
 	if (w->seeks < SEEKS_MOST)
-		TRY(read_range(w, w->up, lo, hi, &up, &done));
-	lo = up + 1;
-	if (!done && lo <= hi && w->seeks < SEEKS_MOST)
-		TRY(read_range(w, w->down, lo, hi, &down, &done));
-	hi = down - 1;
-	if (done || lo > hi)
+		TRY(read_range(w, w->up, lo, hi, &up, &upwards));
+	if (w->seeks < SEEKS_MOST)
+		TRY(read_range(w, w->down, lo, hi, &down, &downwards));
+	if (upwards && downwards)
+		return OK;
+	if (up < down) { /* else one of them is wrong: nothing is left out */
+		lo = up + 1;
+		hi = down - 1;
+	}
+	if (lo > hi)
 		return OK;
 	if (lo == hi || w->seeks >= SEEKS_MOST) {
 		w->out->lost += hi - lo + 1;
@@ -178,11 +198,17 @@ static enum status salvage_numbered(struct way *w, int64_t known)
 	}
 	TRY(read_range(w, w->up, 1, INT64_MAX - 1, &up, &done));
 	if (!done)
-		TRY(read_range(w, w->down, up + 1, INT64_MAX - 1, &down, &done));
+		TRY(read_range(w, w->down, 1, INT64_MAX - 1, &down, &done));
 	if (done)
 		return OK;
-	if (down == INT64_MAX) /* the last page is bad as well */
+	if (up > INT64_MAX / 2) /* no number of ours: of a torn page */
+		up = 0;
+	/* else one of them is of a torn page: nothing is left out */
+	bool apart = up < down;
+	if (!apart || down == INT64_MAX) /* the last page is bad as well */
 		down = 1 + (known > up ? known : up + BEYOND);
+	if (!apart)
+		up = 0;
 	return up + 1 < down ? read_numbers(w, up + 1, down - 1) : OK;
 }
 
@@ -214,7 +240,9 @@ static bool has(sqlite3_stmt *there, sqlite3_stmt *keys)
 static enum status read_by_index(struct way *w, sqlite3_stmt *keys, sqlite3_stmt *there,
 				 sqlite3_stmt *one)
 {
-	while (sqlite3_step(keys) == SQLITE_ROW) {
+	int code;
+
+	while ((code = sqlite3_step(keys)) == SQLITE_ROW) {
 		if (has(there, keys))
 			continue;
 		if (has(one, keys))
@@ -222,6 +250,8 @@ static enum status read_by_index(struct way *w, sqlite3_stmt *keys, sqlite3_stmt
 		else
 			w->out->lost++;
 	}
+	/* the index is damaged too: what it did not tell of is lost */
+	w->out->lost += code != SQLITE_DONE;
 	return OK;
 }
 
@@ -273,8 +303,8 @@ enum status salvage_table(sqlite3 *from, sqlite3 *to, const char *table, int64_t
 	int count = 1;
 	for (const char *c = w.columns; c != NULL && *c != '\0'; c++)
 		count += *c == ',';
-	w.insert = prepared(to, sqlite3_mprintf("INSERT OR IGNORE INTO \"%w\" (%s) VALUES (%s)",
-						table, w.columns, marks(mem, count)));
+	w.insert = prepared(to, sqlite3_mprintf("INSERT INTO \"%w\" (%s) VALUES (%s)", table,
+						w.columns, marks(mem, count)));
 	if (w.insert == NULL)
 		return trouble(to);
 	enum status s = w.key[0] == NULL ? salvage_numbered(&w, known) : salvage_keyed(mem, &w);

@@ -89,9 +89,17 @@ static const char *const RELATIONS[] = {
 	"SELECT 'incident ' || id || ' is closed and has a job' FROM incident"
 	" WHERE state = 6 AND id IN (SELECT incident FROM job) LIMIT ?",
 	"SELECT 'ticket operation ' || seq || ' of incident ' || incident || ', which is not there'"
-	" FROM ticket_op WHERE incident NOT IN (SELECT id FROM incident) LIMIT ?",
+	" FROM ticket_op WHERE incident > 0 AND incident NOT IN (SELECT id FROM incident) LIMIT ?",
 	"SELECT 'timeline of incident ' || incident || ', which is not there' FROM journal"
-	" WHERE incident NOT IN (SELECT id FROM incident) GROUP BY incident LIMIT ?",
+	" WHERE incident > 0 AND incident NOT IN (SELECT id FROM incident) GROUP BY incident LIMIT "
+	"?",
+	"SELECT 'ticket operation ' || seq || ' of failure group ' || -incident || ', which is not "
+	"there'"
+	" FROM ticket_op WHERE incident <= 0 AND -incident NOT IN (SELECT id FROM failure_group) "
+	"LIMIT ?",
+	"SELECT 'timeline of failure group ' || -incident || ', which is not there' FROM journal"
+	" WHERE incident <= 0 AND -incident NOT IN (SELECT id FROM failure_group) GROUP BY incident"
+	" LIMIT ?",
 	"SELECT 'episode of incident ' || incident || ', which never was' FROM episode"
 	" WHERE incident <> 0 AND incident > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence"
 	" WHERE name = 'incident') LIMIT ?",

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/str.h"
+#include "store/exchange.h"
 #include "store/inspector.h"
 #include "store/intake.h"
 #include "store/parts.h"
@@ -114,6 +115,7 @@ enum status store_open(void *mem, const struct store_options *o, struct store **
 	talloc_set_destructor(s, drop);
 	TRY(make_directory(o->dir));
 	TRY(directory_lock(o->dir, &s->lock_fd));
+	TRY(exchange_settle(o->dir));
 	s->path = str_fmt(s, "%s/agent-sre.db", o->dir);
 	s->dir = str_dup(s, o->dir);
 	s->letter_retention_ms = o->letter_retention_ms;

@@ -45,12 +45,18 @@ static enum status list(void *mem, int folder, struct tail_file **out, size_t *c
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e = NULL;
 	struct tail_file *files = NULL;
+	enum status s = OK;
 
 	*count = 0;
-	if (d == NULL)
-		return trouble("the data directory");
-	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+	if (d == NULL) {
+		s = trouble("the data directory");
+		if (fd >= 0)
+			close(fd);
+		return s;
+	}
+	while ((errno = 0, e = readdir(d)) != NULL) {
 		uint64_t first = 0;
 		int end = 0;
 		/* at most 16 hex digits, and `end` says that all was read */
@@ -62,7 +68,10 @@ static enum status list(void *mem, int folder, struct tail_file **out, size_t *c
 		files[(*count)++] =
 			(struct tail_file){.name = str_dup(mem, e->d_name), .first = first};
 	}
+	if (errno != 0) /* a file that is not named would be a gap that nobody sees */
+		s = trouble("the data directory");
 	closedir(d);
+	TRY(s);
 	if (*count > 1)
 		qsort(files, *count, sizeof(*files), by_first);
 	*out = files;

@@ -109,11 +109,12 @@ static enum status clear(const char *path, int depth)
 {
 	SCOPE(tmp);
 	DIR *d = opendir(path);
+	const struct dirent *e = NULL;
 	enum status s = OK;
 
 	if (d == NULL)
 		return trouble(path, "cannot be listed");
-	for (struct dirent *e; s == OK && (e = readdir(d)) != NULL;) {
+	while (s == OK && (errno = 0, e = readdir(d)) != NULL) {
 		const char *inner = str_fmt(tmp, "%s/%s", path, e->d_name);
 		if (str_eq(e->d_name, ".") || str_eq(e->d_name, "..") ||
 		    str_eq(e->d_name, "lost+found"))
@@ -125,6 +126,8 @@ static enum status clear(const char *path, int depth)
 		if (s == OK && rmdir(inner) != 0)
 			s = trouble(inner, "cannot be removed");
 	}
+	if (s == OK && errno != 0)
+		s = trouble(path, "cannot be listed");
 	closedir(d);
 	return s;
 }
@@ -132,6 +135,17 @@ static enum status clear(const char *path, int depth)
 enum status directory_clear(const char *path)
 {
 	return clear(path, 0);
+}
+
+/* The name of a new directory is durable when the directory above it is. */
+static enum status sync_above(const char *path)
+{
+	SCOPE(tmp);
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return directory_sync(".");
+	return directory_sync(slash == path ? "/" : str_ndup(tmp, path, (size_t)(slash - path)));
 }
 
 static enum status make_directories(void *mem, const char *path)
@@ -144,12 +158,7 @@ static enum status make_directories(void *mem, const char *path)
 			continue;
 		*c = '\0';
 		if (mkdir(part, 0700) == 0) {
-			char *above = str_dup(mem, part);
-			char *slash = strrchr(above, '/');
-			if (slash != NULL && slash != above) {
-				*slash = '\0';
-				TRY(directory_sync(above));
-			}
+			TRY(sync_above(part));
 		} else if (errno != EEXIST) {
 			return trouble(part, "cannot be created");
 		}
@@ -223,8 +232,9 @@ static enum status look(struct listing *l, const char *root, const char *folder,
 	struct stat st;
 
 	const char *path = str_fmt(tmp, "%s/%s", root, name);
+	/* what is missing and what may go is decided by this list: it names all, or fails */
 	if (lstat(path, &st) != 0)
-		return OK;
+		return errno == ENOENT ? OK : trouble(path, "cannot be looked at");
 	/* what a put that was cut short has left behind */
 	if (str_starts(entry, TEMPORARY) && st.st_mtime < clock_now() / 1000 - ABANDONED_S)
 		unlink(path);
@@ -232,7 +242,9 @@ static enum status look(struct listing *l, const char *root, const char *folder,
 		return OK;
 	if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 		return walk(l, root, name, depth + 1);
-	if (S_ISREG(st.st_mode) && l->count < NAMES_MAX)
+	if (S_ISREG(st.st_mode) && l->count == NAMES_MAX)
+		return failure(E_INVALID, "%s: too many objects", root);
+	if (S_ISREG(st.st_mode))
 		keep(l, name);
 	return OK;
 }
@@ -242,12 +254,15 @@ static enum status walk(struct listing *l, const char *root, const char *folder,
 	SCOPE(tmp);
 	const char *path = *folder == '\0' ? root : str_fmt(tmp, "%s/%s", root, folder);
 	DIR *d = opendir(path);
+	const struct dirent *e = NULL;
 	enum status s = OK;
 
 	if (d == NULL)
 		return trouble(path, "cannot be listed");
-	for (struct dirent *e; s == OK && (e = readdir(d)) != NULL;)
+	while (s == OK && (errno = 0, e = readdir(d)) != NULL)
 		s = look(l, root, folder, e->d_name, depth);
+	if (s == OK && errno != 0)
+		s = trouble(path, "cannot be listed");
 	closedir(d);
 	return s;
 }

@@ -9,11 +9,11 @@ RULES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "de
 
 
 class BackupAlertsTest(unittest.TestCase):
-    def check(self, alert, series, at, fires):
+    def check(self, alert, series, at, fires, every="1m"):
         labels = {"BackupTooOld": "warning", "BackupDrillTooOld": "warning"}
         expected = [{"exp_labels": {"severity": labels.get(alert, "critical")}}] if fires else []
-        case = {"rule_files": [RULES], "evaluation_interval": "1m",
-                "tests": [{"interval": "1m", "input_series": [{"series": k, "values": v} for k, v in series.items()],
+        case = {"rule_files": [RULES], "evaluation_interval": every,
+                "tests": [{"interval": every, "input_series": [{"series": k, "values": v} for k, v in series.items()],
                            "alert_rule_test": [{"eval_time": at, "alertname": alert, "exp_alerts": expected}]}]}
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
             json.dump(case, f)
@@ -34,6 +34,18 @@ class BackupAlertsTest(unittest.TestCase):
         last = "agent_sre_backup_last_success_timestamp_seconds"
         self.check("BackupTooOld", {last: "0x1500"}, "1450m", True)
         self.check("BackupTooOld", {last: "0x1500"}, "1430m", False)
+
+    def test_no_age_at_all_fires_only_when_every_target_was_looked_into(self):
+        unknown = "agent_sre_backup_targets_unknown"
+        for alert, gauge, hours in (("BackupTooOld", "agent_sre_backup_last_success_timestamp_seconds", 26),
+                                    ("BackupDrillTooOld", "agent_sre_drill_last_success_timestamp_seconds", 35 * 24 + 2)):
+            self.check(alert, {gauge: "0x900", unknown: "1x900"}, f"{hours}h", False, "1h")
+            self.check(alert, {gauge: "0x900", unknown: "0x900"}, f"{hours}h", True, "1h")
+
+    def test_a_target_that_is_not_known_hides_no_age_of_the_others(self):
+        last, unknown = "agent_sre_backup_last_success_timestamp_seconds", "agent_sre_backup_targets_unknown"
+        self.check("BackupTooOld", {last: "60x1500", unknown: "1x1500"}, "1450m", True)
+        self.check("BackupTooOld", {last: "60x1500", unknown: "1x1500"}, "1430m", False)
 
     def test_an_hour_without_a_point_is_too_much(self):
         self.check("BackupRPOMissed", {"agent_sre_rpo_seconds": "0+60x100"}, "62m", True)

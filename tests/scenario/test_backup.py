@@ -290,6 +290,21 @@ class BackupTest(unittest.TestCase):
         eventually(lambda: self.logged(w, "backup_failed"), "the failure is logged")
         os.unlink(self.vault)
 
+    def test_a_place_that_cannot_be_asked_has_no_age_and_hides_none(self):
+        blocked = os.path.join(self.vault, "blocked")
+        with open(blocked, "w") as f:
+            f.write("in the way")
+        other = tempfile.mkdtemp(prefix="agent-sre-vault-")
+        self.addCleanup(shutil.rmtree, other, True)
+        w = self.world(backup={"target": [os.path.join(blocked, "deep"), other]})
+        eventually(lambda: w.agent.metric("backup_success_total") == 1, "the other place has a point")
+        eventually(lambda: w.agent.metric("backup_last_success_timestamp_seconds") > 0, "and its age is shown")
+        self.assertEqual(w.agent.metric("backup_targets_unknown"), 1)
+        os.unlink(blocked)
+        w.tick(61)
+        eventually(lambda: w.agent.metric("backup_targets_unknown") == 0, "it is known within a minute")
+        eventually(lambda: w.agent.metric("backup_success_total") == 2, "and has a point")
+
     def test_old_series_are_removed_and_the_newest_stays(self):
         w = self.shipping_world()
         self.shipped(w, 1)

@@ -143,6 +143,22 @@ static void a_server_that_stays_broken_is_given_up(void **state)
 	assert_int_equal(scripted_connections(s), 5);
 }
 
+static void a_long_pause_is_left_to_the_caller(void **state)
+{
+	static const struct turn TURNS[] = {{.code = 503,
+					     .body = ERROR("SlowDown"),
+					     .headers = "Retry-After: 60\r\n",
+					     .always = true}};
+	SCOPE(mem);
+	struct scripted *s = scripted_start(mem, TURNS, COUNT(TURNS));
+	struct bucket b = bucket_at(mem, s);
+
+	(void)state;
+	assert_int_equal(bucket_put(&b, "x", "bytes", 5), E_RATE);
+	assert_int_equal(status_retry_after_ms(), 60000);
+	assert_int_equal(scripted_connections(s), 1);
+}
+
 static void refused_keys_are_not_tried_again(void **state)
 {
 	static const struct turn TURNS[] = {
@@ -231,6 +247,7 @@ int main(void)
 		cmocka_unit_test(what_is_there_is_read_and_what_is_not_is_not_found),
 		cmocka_unit_test(a_busy_or_broken_server_is_tried_again),
 		cmocka_unit_test(a_server_that_stays_broken_is_given_up),
+		cmocka_unit_test(a_long_pause_is_left_to_the_caller),
 		cmocka_unit_test(refused_keys_are_not_tried_again),
 		cmocka_unit_test(a_list_goes_on_over_all_its_pages),
 		cmocka_unit_test(a_list_that_is_none_or_ends_in_the_middle_is_refused),

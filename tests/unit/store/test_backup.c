@@ -363,6 +363,19 @@ static void the_intake_log_and_the_archive_belong_to_a_point(void **state)
 	assert_false(exists(str_fmt(p, "%s/seal.key", p->fresh)));
 }
 
+static void an_archive_that_cannot_be_read_fails_the_point(void **state)
+{
+	struct place *p = *state;
+	struct backup_result r;
+	const char *archive = str_fmt(p, "%s/archive", p->data);
+
+	write_file(archive, "x", 1); /* in the place of the directory */
+	assert_int_equal(backup_take(p->backup, false, START, &r), E_TRANSIENT);
+	assert_non_null(strstr(status_message(), "archive: "));
+	assert_int_equal(unlink(archive), 0);
+	assert_int_equal(backup_take(p->backup, false, START, &r), OK);
+}
+
 static void the_key_is_never_in_the_target_and_nothing_there_is_readable(void **state)
 {
 	struct place *p = *state;
@@ -771,6 +784,7 @@ int main(void)
 		TEST(another_process_goes_on_where_the_first_one_ended),
 		TEST(points_under_writes_are_consistent),
 		TEST(the_intake_log_and_the_archive_belong_to_a_point),
+		TEST(an_archive_that_cannot_be_read_fails_the_point),
 		TEST(the_key_is_never_in_the_target_and_nothing_there_is_readable),
 		TEST(every_kind_of_damage_is_found_and_named),
 		TEST(a_cut_part_a_missing_one_and_an_exchanged_one_are_named),

@@ -113,6 +113,37 @@ static void half_written_files_are_no_objects_and_go_when_they_are_old(void **st
 	assert_int_not_equal(access(stale, F_OK), 0);
 }
 
+static void a_new_directory_below_this_one_is_made(void **state)
+{
+	struct folder *f = *state;
+	char before[4096];
+
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir(f->path), 0);
+	struct target *t = target_directory(f, "vault");
+	assert_int_equal(t->put(t, "s/one", "1", 1), OK);
+	assert_int_equal(access("vault/s/one", F_OK), 0);
+	assert_int_equal(chdir(before), 0);
+}
+
+/* Its path fits, those of its files are too long. */
+static void a_list_that_would_lack_what_is_there_fails(void **state)
+{
+	struct folder *f = *state;
+	struct target *near = target_directory(f, f->path);
+	char *far = str_dup(f, f->path);
+	char **names = NULL;
+	size_t count = 0;
+
+	assert_int_equal(near->put(near, "a-name-of-twenty-two-x", "1", 1), OK);
+	while (strlen(far) < 4080)
+		str_add(&far, "/.");
+	struct target *t = target_directory(f, far);
+	assert_int_equal(t->list(f, t, &names, &count), E_INVALID);
+	assert_int_equal(near->list(f, near, &names, &count), OK);
+	assert_int_equal(count, 1);
+}
+
 static void a_place_that_is_no_directory_says_so(void **state)
 {
 	struct folder *f = *state;
@@ -145,6 +176,8 @@ int main(void)
 		TEST(names_stay_inside),
 		TEST(what_is_put_can_be_read_listed_and_removed),
 		TEST(half_written_files_are_no_objects_and_go_when_they_are_old),
+		TEST(a_new_directory_below_this_one_is_made),
+		TEST(a_list_that_would_lack_what_is_there_fails),
 		TEST(a_place_that_is_no_directory_says_so),
 		TEST(clearing_removes_all_but_what_the_file_system_needs),
 	};
