@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -313,6 +314,19 @@ static enum status start_evaluator(void *mem, struct service *s)
 	return evaluator_start(mem, &o, &s->evaluator);
 }
 
+/* Every connection is an open file; many systems allow more of them than they give by themselves.
+ */
+static void allow_many_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+			log_event(LOG_INFO, "open_files_limited", NULL);
+	}
+}
+
 static enum status start(void *mem, struct service *s)
 {
 	const struct store_options o = {
@@ -329,6 +343,7 @@ static enum status start(void *mem, struct service *s)
 
 	TRY(log_level_parse(s->settings->log_level, &level));
 	log_init(level, STDOUT_FILENO);
+	allow_many_files();
 	TRY(store_open(mem, &o, &s->store));
 	TRY(schemas_start(mem, s->settings->schemas, s->store, &s->schemas));
 	TRY(start_flow(mem, s));

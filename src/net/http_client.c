@@ -23,6 +23,10 @@
 
 enum { IDLE_MAX = 32, POLL_MS = 1000, CONNECT_MS = 10000, HEADERS_MAX = 200 };
 
+/* Of a line, to different hosts: a gateway speaks for a dozen functions, and each name is a host of
+ * its own. libcurl keeps four. */
+static const long CONNECTIONS_KEPT = 16;
+
 struct line {
 	CURLM *multi;
 	struct line *next; /* in the idle list, or the list of those in use */
@@ -92,6 +96,7 @@ static struct line *take_line(struct http_client *c)
 	} else {
 		l = NEW(NULL, struct line); /* rootless: it wanders between threads */
 		l->multi = mem_check(curl_multi_init());
+		curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
 	}
 	l->next = c->busy;
 	l->self = &c->busy;
