@@ -63,6 +63,8 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Verified remedies over finished remediations since start, 0 to 1.") \
 	M(VERIFICATIONS, COUNTER, "verifications_total", "verdict", "recovered, not_recovered, inconclusive.") \
 	M(TICKET_OPERATIONS, COUNTER, "ticket_operations_total", "operation,outcome", "Calls to the tracker.") \
+	M(INVESTIGATIONS, COUNTER, "investigations_total", "stage,outcome", "Looks at an incident: done, partial.") \
+	M(INVESTIGATION_SECONDS, HISTOGRAM, "investigation_seconds", "stage", "One look: queries, findings, charts.") \
 	M(TICKET_BACKLOG, GAUGE, "ticket_operations_waiting", "", "Ticket operations not yet delivered.") \
 	M(APPROVALS, COUNTER, "approvals_total", "decision", "requested, approved, rejected, expired.") \
 	M(PEER_REQUESTS, COUNTER, "peer_requests_total", "peer,outcome", "Calls to other services.") \

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "daemon/reply.h"
+#include "store/inquiries.h"
 #include "store/partitions.h"
 
 static void set_text(json_t *to, const char *key, const char *value)
@@ -209,6 +210,40 @@ static enum status ticket(struct http_exchange *x, struct store *store, const ch
 	return OK;
 }
 
+static const char *media_type_of(const char *ending)
+{
+	if (str_eq(ending, "png"))
+		return "image/png";
+	if (str_eq(ending, "svg"))
+		return "image/svg+xml";
+	return str_eq(ending, "json") ? "application/json" : NULL;
+}
+
+/* /pictures/INC-5/initial/cpu.png */
+static enum status picture(struct http_exchange *x, struct store *store, const char *rest)
+{
+	/* what is in a picture came from outside */
+	static const char *const HEADERS[] = {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+					      "X-Content-Type-Options", "nosniff", NULL};
+	void *mem = http_mem(x);
+	char *incident = str_dup(mem, rest);
+	char *stage_name = strchr(incident, '/');
+	char *name = stage_name == NULL ? NULL : strchr(stage_name + 1, '/');
+	char *ending = name == NULL ? NULL : strrchr(name, '.');
+	enum inquiry_stage stage;
+	struct picture p;
+	int64_t id;
+
+	if (ending == NULL || media_type_of(ending + 1) == NULL)
+		return failure(E_NOTFOUND, "want /pictures/{incident}/{stage}/{name}.png|svg|json");
+	*stage_name++ = *name++ = *ending++ = '\0';
+	TRY(incident_id_parse(incident, &id));
+	TRY(inquiry_stage_parse(stage_name, &stage));
+	TRY(store_picture(mem, store, id, stage, name, media_type_of(ending), &p));
+	http_answer(x, 200, p.media_type, p.bytes, p.size, HEADERS);
+	return OK;
+}
+
 /* The source may hold slashes; the id is what follows the last one. */
 static enum status event(struct http_exchange *x, struct store *store, const char *rest)
 {
@@ -275,6 +310,7 @@ static const struct route ROUTES[] = {
 	{"GET", "/incidents", list},	 {"GET", "/incidents/", one},
 	{"GET", "/tickets/", ticket},	 {"GET", "/events/", event},
 	{"POST", "/approvals/", decide}, {"GET", "/partitions", partitions},
+	{"GET", "/pictures/", picture},
 };
 
 static const struct route *route_of(const char *path)

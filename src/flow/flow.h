@@ -41,7 +41,7 @@ enum step {
 };
 
 /* Shares of the worker pool. */
-enum work_class { WORK_QUICK, WORK_QUERY, WORK_CALL, WORK_TICKET, WORK_CLASS_COUNT };
+enum work_class { WORK_QUICK, WORK_QUERY, WORK_CALL, WORK_TICKET, WORK_INQUIRY, WORK_CLASS_COUNT };
 
 /* What waits for peers that are away. It is all in the store already; this says how much of it is waiting, and tells
  * what becomes of it. Called on workers' threads, may block. */
@@ -73,6 +73,7 @@ struct flow {
 	int64_t approval_timeout_ms;
 	const char *approval_timeout_action;
 	int64_t verify_first_ms, verify_budget_ms, resolve_poll_ms;
+	bool investigates;                /* investigate.enabled */
 	atomic_bool stopping;
 };
 
@@ -96,6 +97,7 @@ struct outcome {
 				one is committed, and is committed with it */
 	bool resolved;       /* found by polling that the alert is over */
 	bool calls_function; /* this commit is the intent of a call */
+	enum inquiry_stage inquiry; /* the incident is to be investigated, beside what follows */
 	const char *approval; /* see struct step_commit */
 	const char *dead;     /* given up after the last try: the reason for the dead letter; NULL = not */
 };

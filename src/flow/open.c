@@ -48,6 +48,7 @@ enum status step_open(struct run *run, struct outcome *out)
 	*out = (struct outcome){
 		.kind = OUTCOME_NEXT,
 		.next = STEP_plan,
+		.inquiry = INQUIRY_INITIAL,
 		.note = str_fmt(run->mem, "%s, priority %s (%s)", title,
 				story_priority_name((int)json_int(payload, "priority", 0)),
 				json_str(payload, "reason")),

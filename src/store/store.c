@@ -253,6 +253,11 @@ enum status store_each_due(struct store *s, store_due_fn *due, void *arg)
 			      "SELECT incident, min(due_ms) FROM ticket_op WHERE state = 0 GROUP "
 			      "BY incident",
 			      LANE_TICKET, due, arg);
+	if (status == OK)
+		status = each(db,
+			      "SELECT incident, min(due_ms) FROM inquiry WHERE settled_ms = 0 GROUP "
+			      "BY incident",
+			      LANE_INQUIRY, due, arg);
 	reader_give(s, db);
 	return status;
 }
@@ -318,10 +323,17 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		"DELETE FROM ticket_op WHERE seq IN (SELECT t.seq FROM ticket_op t JOIN incident i "
 		"ON i.id = t.incident"
 		" WHERE t.state <> 0 AND i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
+		"DELETE FROM picture WHERE id IN (SELECT p.id FROM picture p JOIN incident i ON "
+		"i.id = p.incident"
+		" WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
+		"DELETE FROM inquiry WHERE incident IN (SELECT q.incident FROM inquiry q JOIN incident i "
+		"ON i.id = q.incident WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
 		"DELETE FROM incident WHERE id IN (SELECT id FROM incident i WHERE state = 6 AND "
 		"closed_ms < ?"
 		" AND NOT EXISTS (SELECT 1 FROM ticket_op t WHERE t.incident = i.id)"
-		" AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.incident = i.id) LIMIT 500)",
+		" AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.incident = i.id)"
+		" AND NOT EXISTS (SELECT 1 FROM inquiry q WHERE q.incident = i.id)"
+		" AND NOT EXISTS (SELECT 1 FROM picture p WHERE p.incident = i.id) LIMIT 500)",
 	};
 	const struct expiry *e = (const struct expiry *)op;
 
