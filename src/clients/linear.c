@@ -633,8 +633,9 @@ static enum status link_url(void *mem, struct linear *l, const struct ticket_op 
 /* They are put into requests and Markdown: nothing that could end either early. */
 static bool is_plain_url(const struct linear *l, const char *url)
 {
-	bool spoken = url != NULL && (str_starts(url, "https://") ||
-				      (str_starts(l->o.url, "http://") && str_starts(url, "http://")));
+	bool spoken =
+		url != NULL && (str_starts(url, "https://") ||
+				(str_starts(l->o.url, "http://") && str_starts(url, "http://")));
 
 	return spoken && strlen(url) < URL_MAX && strpbrk(url, " \t\r\n()<>\"\\^`{|}") == NULL;
 }
@@ -650,8 +651,7 @@ static enum status put_file(void *mem, struct linear *l, const json_t *place,
 			    const struct linear_file *f)
 {
 	const json_t *more = json_object_get(place, "headers");
-	struct http_header *headers =
-		NEW_ARRAY(mem, struct http_header, json_array_size(more) + 2);
+	struct http_header *headers = NEW_ARRAY(mem, struct http_header, json_array_size(more) + 2);
 	struct http_reply *r = NULL;
 	size_t count = 2;
 

@@ -223,8 +223,9 @@ static const char *media_type_of(const char *ending)
 static enum status picture(struct http_exchange *x, struct store *store, const char *rest)
 {
 	/* what is in a picture came from outside */
-	static const char *const HEADERS[] = {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-					      "X-Content-Type-Options", "nosniff", NULL};
+	static const char *const HEADERS[] = {
+		"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+		"X-Content-Type-Options", "nosniff", NULL};
 	void *mem = http_mem(x);
 	char *incident = str_dup(mem, rest);
 	char *stage_name = strchr(incident, '/');

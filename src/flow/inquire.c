@@ -1,7 +1,8 @@
 /*
- * What is known after the first look is told at once, with a note on what is missing. Then the sources
- * that failed are asked again, three times in five minutes (WORKFLOW-003.8); when they answer, one more
- * comment completes the first. The comment and the end of the inquiry are one transaction.
+ * What is known after the first look is told at once, with a note on what is missing. Then the
+ * sources that failed are asked again, three times in five minutes (WORKFLOW-003.8); when they
+ * answer, one more comment completes the first. The comment and the end of the inquiry are one
+ * transaction.
  */
 #include "flow/inquire.h"
 
@@ -54,9 +55,8 @@ static void add_comment(struct look *l, const struct investigation *v, struct ru
 
 static enum status settle(struct look *l, const struct investigation *v, int64_t started_ms)
 {
-	struct run run = {.mem = l->mem,
-			  .flow = l->flow,
-			  .incident = (struct incident *)l->incident};
+	struct run run = {
+		.mem = l->mem, .flow = l->flow, .incident = (struct incident *)l->incident};
 	int64_t now = clock_now();
 
 	add_comment(l, v, &run);

@@ -200,9 +200,8 @@ static struct entry *find(struct schedule *s, int64_t incident, enum lane lane)
 }
 
 /* Until the lane itself says what it needs. */
-static const enum work_class FIRST_CLASS[] = {[LANE_FLOW] = WORK_QUICK,
-					      [LANE_TICKET] = WORK_TICKET,
-					      [LANE_INQUIRY] = WORK_INQUIRY};
+static const enum work_class FIRST_CLASS[] = {
+	[LANE_FLOW] = WORK_QUICK, [LANE_TICKET] = WORK_TICKET, [LANE_INQUIRY] = WORK_INQUIRY};
 
 static struct entry *add(struct schedule *s, int64_t incident, enum lane lane)
 {
@@ -538,9 +537,11 @@ static void *dispatch(void *arg)
  * disk, where more of them only get into each other's way. At least one each. */
 static void share_out(struct schedule *s, int workers)
 {
-	static const int PERCENT[WORK_CLASS_COUNT] = {
-		[WORK_QUICK] = 5, [WORK_QUERY] = 25, [WORK_CALL] = 60, [WORK_TICKET] = 25,
-		[WORK_INQUIRY] = 2};
+	static const int PERCENT[WORK_CLASS_COUNT] = {[WORK_QUICK] = 5,
+						      [WORK_QUERY] = 25,
+						      [WORK_CALL] = 60,
+						      [WORK_TICKET] = 25,
+						      [WORK_INQUIRY] = 2};
 
 	for (int c = 0; c < WORK_CLASS_COUNT; c++) {
 		int share = workers * PERCENT[c] / 100;

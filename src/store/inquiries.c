@@ -118,11 +118,8 @@ static enum status settle(struct write *op, struct writer *w, struct database *d
 enum status store_inquiry_settle(struct store *s, int64_t incident, const struct inquiry *q,
 				 const struct inquiry_answer *a)
 {
-	struct settling t = {.op = {.run = settle},
-			     .store = s,
-			     .incident = incident,
-			     .inquiry = q,
-			     .answer = a};
+	struct settling t = {
+		.op = {.run = settle}, .store = s, .incident = incident, .inquiry = q, .answer = a};
 
 	return writer_await(s->writer, &t.op);
 }
@@ -146,7 +143,8 @@ static enum status read_picture(void *mem, struct database *db, int64_t incident
 	*out = (struct picture){.name = column_text(mem, row, 0),
 				.media_type = column_text(mem, row, 1),
 				.alt = column_text(mem, row, 2),
-				.bytes = size == 0 ? "" : mem_check(talloc_memdup(mem, bytes, size)),
+				.bytes =
+					size == 0 ? "" : mem_check(talloc_memdup(mem, bytes, size)),
 				.size = size};
 	database_end(row);
 	return OK;

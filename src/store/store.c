@@ -254,10 +254,11 @@ enum status store_each_due(struct store *s, store_due_fn *due, void *arg)
 			      "BY incident",
 			      LANE_TICKET, due, arg);
 	if (status == OK)
-		status = each(db,
-			      "SELECT incident, min(due_ms) FROM inquiry WHERE settled_ms = 0 GROUP "
-			      "BY incident",
-			      LANE_INQUIRY, due, arg);
+		status =
+			each(db,
+			     "SELECT incident, min(due_ms) FROM inquiry WHERE settled_ms = 0 GROUP "
+			     "BY incident",
+			     LANE_INQUIRY, due, arg);
 	reader_give(s, db);
 	return status;
 }
@@ -326,7 +327,8 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		"DELETE FROM picture WHERE id IN (SELECT p.id FROM picture p JOIN incident i ON "
 		"i.id = p.incident"
 		" WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
-		"DELETE FROM inquiry WHERE incident IN (SELECT q.incident FROM inquiry q JOIN incident i "
+		"DELETE FROM inquiry WHERE incident IN (SELECT q.incident FROM inquiry q JOIN "
+		"incident i "
 		"ON i.id = q.incident WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
 		"DELETE FROM incident WHERE id IN (SELECT id FROM incident i WHERE state = 6 AND "
 		"closed_ms < ?"

@@ -668,7 +668,8 @@ static void several_threads_share_one_client(void **state)
 #define PLACE_FOR(upload, asset) \
 	"{\"data\":{\"fileUpload\":{\"success\":true,\"uploadFile\":{\"uploadUrl\":\"" upload \
 	"\",\"assetUrl\":\"" asset "\",\"headers\":[{\"key\":\"x-goog-a\",\"value\":\"b c\"}," \
-	"{\"key\":\"Authorization\",\"value\":\"theirs\"},{\"key\":\"x-b\",\"value\":\"1\\r\\nx-evil: " \
+	"{\"key\":\"Authorization\",\"value\":\"theirs\"},{\"key\":\"x-b\",\"value\":\"1\\r\\nx-" \
+	"evil: " \
 	"2\"}]}}}}"
 
 static const struct linear_file PICTURE = {"cpu.png", "image/png", "\x89PNG\0\1", 6};
