@@ -68,6 +68,10 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(TICKET_BACKLOG, GAUGE, "ticket_operations_waiting", "", "Ticket operations not yet delivered.") \
 	M(APPROVALS, COUNTER, "approvals_total", "decision", "requested, approved, rejected, expired.") \
 	M(PEER_REQUESTS, COUNTER, "peer_requests_total", "peer,outcome", "Calls to other services.") \
+	M(SOURCE_SECONDS, HISTOGRAM, "source_query_seconds", "source,outcome", \
+	  "Asking one source (metrics, logs, traces) for the evidence of one incident.") \
+	M(SOURCE_FAILURES, COUNTER, "source_failures_total", "source,reason", "Queries for evidence that failed.") \
+	M(SOURCE_CUT, COUNTER, "source_cut_total", "source", "Evidence that was more than is taken.") \
 	M(SPANS_DROPPED, COUNTER, "spans_dropped_total", "", "Trace spans not delivered.") \
 	M(JOBS_WAITING, GAUGE, "jobs", "", "Steps scheduled, due or not.") \
 	M(WORKERS_BUSY, GAUGE, "workers_busy", "", "Workers in a step.") \

@@ -528,6 +528,18 @@ static enum status check_plaintext(void *mem, const struct settings *s, const ch
 		       key, host);
 }
 
+/* A default that allow_plaintext_peers does not allow is none: who restricts the list need not know
+ * of every peer. */
+static enum status drop_refused_default(struct loader *l, const char *key, const char *const *url)
+{
+	size_t n = (size_t)find_key(key);
+
+	if (!str_eq(l->sources[n].from, "default") ||
+	    check_plaintext(l->mem, l->settings, key, *url) == OK)
+		return OK;
+	return put(l, n, "", "default, not in allow_plaintext_peers");
+}
+
 static enum status check_functions(void *mem, const struct settings *s)
 {
 	const char *scheme = s->function_scheme;
@@ -544,6 +556,8 @@ static enum status check_peers(void *mem, const struct settings *s)
 {
 	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
 	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
+	TRY(check_plaintext(mem, s, "loki.url", s->loki_url));
+	TRY(check_plaintext(mem, s, "tempo.url", s->tempo_url));
 	TRY(check_plaintext(mem, s, "linear.url", s->linear_url));
 	TRY(check_plaintext(mem, s, "backup.s3.endpoint", s->backup_s3_endpoint));
 	return check_functions(mem, s);
@@ -554,6 +568,9 @@ static enum status check_bands(const struct settings *s)
 	if (s->ask_confidence > s->act_confidence)
 		return failure(E_INVALID,
 			       "policy.ask_confidence must not be above policy.act_confidence");
+	if (s->investigate_source_timeout > s->investigate_timeout)
+		return failure(E_INVALID, "investigate.source_timeout must not be above "
+					  "investigate.timeout");
 	if (s->verify_first > s->verify_budget)
 		return failure(E_INVALID, "verify.first must not be above verify.budget");
 	return OK;
@@ -588,6 +605,8 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(put_file(&l, file));
 	TRY(put_environment(&l, environ_of, wipe));
 	TRY(put_flags(&l, flags, flag_count));
+	TRY(drop_refused_default(&l, "loki.url", &l.settings->loki_url));
+	TRY(drop_refused_default(&l, "tempo.url", &l.settings->tempo_url));
 	TRY(check_listener(mem, l.settings));
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));

@@ -62,6 +62,14 @@
 	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes; gets the alerts about the agent itself") \
 	S(alertmanager_token, SECRET, "alertmanager.token", "ALERTMANAGER_TOKEN", "", "a token", "bearer token") \
 	S(alertmanager_post, BOOLEAN, "alertmanager.post", "", "true", "true|false", "post the alerts about the agent itself there at once") \
+	S(loki_url, URL, "loki.url", "LOKI_URL", "http://loki:3100", "http(s) URL", "where log lines are looked up for an incident; \"\" = nowhere; the default counts only where allow_plaintext_peers allows it") \
+	S(loki_token, SECRET, "loki.token", "LOKI_TOKEN", "", "a token", "bearer token") \
+	S(loki_tenant, STRING, "loki.tenant", "LOKI_TENANT", "", "a name, or several with | between", "X-Scope-OrgID, where Loki has tenants") \
+	S(tempo_url, URL, "tempo.url", "TEMPO_URL", "http://tempo:3200", "http(s) URL", "where traces are looked up for an incident; \"\" = nowhere; the default as of loki.url") \
+	S(tempo_token, SECRET, "tempo.token", "TEMPO_TOKEN", "", "a token", "bearer token") \
+	S(tempo_tenant, STRING, "tempo.tenant", "TEMPO_TENANT", "", "a name, or several with | between", "X-Scope-OrgID, where Tempo has tenants") \
+	S(investigate_timeout, DURATION, "investigate.timeout", "", "10s", "100ms..5m", "asking Prometheus, Loki and Tempo about an incident takes no longer than this") \
+	S(investigate_source_timeout, DURATION, "investigate.source_timeout", "", "8s", "100ms..5m", "the same for one of them") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
 	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
 	S(resolve_poll, DURATION, "verify.resolve_poll", "", "30s", "100ms..1h", "how often Prometheus and Alertmanager are asked whether an open incident's alert is over") \
@@ -97,7 +105,7 @@
 	S(backup_s3_token, SECRET, "backup.s3.session_token", "AWS_SESSION_TOKEN", "", "a token", "of temporary credentials") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
 	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \
-	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \
+	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,loki,tempo,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \
 	S(ca_file, PATH, "ca_file", "SSL_CERT_FILE", "", "a PEM file", "certificate authorities for all outgoing TLS; empty = the system's") \
 	S(namespace, STRING, "namespace", "NAMESPACE", "ai", "a name", "resource attribute of traces; namespace of functions that name none") \
 	S(environment, STRING, "environment", "ENVIRONMENT", "production", "a name", "resource attribute of traces")

@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "clients/loki.h"
+#include "clients/tempo.h"
 #include "daemon/broker.h"
 #include "daemon/peers.h"
 #include "daemon/schema_files.h"
@@ -96,6 +98,27 @@ static void check_alertmanager(struct examination *e)
 	judge(e, s, "alertmanager",
 	      str_fmt(e->mem, "version %s", version == NULL ? "unknown" : version),
 	      "set alertmanager.url (ALERTMANAGER_URL), or leave it empty");
+}
+
+/* Without them tickets lack evidence; nothing else does. */
+static void check_source(struct examination *e, const struct backend *b,
+			 enum status (*ask)(void *, const struct backend *, const char **))
+{
+	const char *version = NULL;
+
+	if (b->url == NULL) {
+		find(e, WELL, b->word, "not configured", "");
+		return;
+	}
+	enum status s = ask(e->mem, b, &version);
+	find(e, s == OK ? WELL : WARNING, b->word,
+	     s == OK ? str_fmt(e->mem, "version %s", version == NULL ? "unknown" : version)
+		     : str_dup(e->mem, status_message()),
+	     s == OK ? ""
+		     : str_fmt(e->mem,
+			       "set %s.url, or make it \"\": then incidents are looked into "
+			       "without it",
+			       b->word));
 }
 
 static void check_tracker(struct examination *e)
@@ -207,6 +230,8 @@ static void examine(struct examination *e)
 	}
 	check_prometheus(e);
 	check_alertmanager(e);
+	check_source(e, &e->flow.sources.loki, loki_check);
+	check_source(e, &e->flow.sources.tempo, tempo_check);
 	check_tracker(e);
 	check_broker(e);
 	check_functions(e);

@@ -6,7 +6,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "clients/broker.h"
+#include "clients/loki.h"
 #include "clients/otlp.h"
+#include "clients/tempo.h"
 #include "net/url.h"
 
 static const char *set_or_null(const char *text)
@@ -64,6 +66,15 @@ static void set_peers(void *mem, const struct settings *s, struct flow *flow)
 		.bearer = set_or_null(s->alertmanager_token),
 		.ca_file = ca,
 		.timeout_ms = s->prometheus_timeout,
+	};
+	flow->sources = (struct sources){
+		.prometheus = flow->prometheus,
+		.loki = loki_backend(flow->http, s->loki_url, s->loki_token, s->loki_tenant, ca,
+				     s->investigate_source_timeout),
+		.tempo = tempo_backend(flow->http, s->tempo_url, s->tempo_token, s->tempo_tenant,
+				       ca, s->investigate_source_timeout),
+		.source_timeout_ms = s->investigate_source_timeout,
+		.timeout_ms = s->investigate_timeout,
 	};
 	flow->functions = (struct function_options){
 		.http = flow->http,
@@ -129,6 +140,29 @@ static enum status watch_broker(void *mem, const struct settings *s, struct watc
 	return OK;
 }
 
+/* Their URLs have defaults: whether they are there matters from the first question on. */
+static enum status watch_sources(void *mem, const struct flow *flow, const char *ca)
+{
+	const struct backend *loki = &flow->sources.loki;
+	const struct backend *tempo = &flow->sources.tempo;
+
+	if (loki->url != NULL) {
+		struct watch_peer p = {.component = loki->word,
+				       .look = look_at(mem, loki->url, ca),
+				       .while_used = true};
+		TRY(loki_proof(mem, loki, &p.proof));
+		watch_add(flow->watch, &p);
+	}
+	if (tempo->url != NULL) {
+		struct watch_peer p = {.component = tempo->word,
+				       .look = look_at(mem, tempo->url, ca),
+				       .while_used = true};
+		TRY(tempo_proof(mem, tempo, &p.proof));
+		watch_add(flow->watch, &p);
+	}
+	return OK;
+}
+
 enum status peers_watch(void *mem, const struct settings *s, const struct flow *flow)
 {
 	const char *ca = set_or_null(s->ca_file);
@@ -143,6 +177,7 @@ enum status peers_watch(void *mem, const struct settings *s, const struct flow *
 		TRY(alertmanager_proof(mem, &flow->alertmanager, &p.proof));
 		watch_add(flow->watch, &p);
 	}
+	TRY(watch_sources(mem, flow, ca));
 	if (!str_empty(s->linear_key)) {
 		p = (struct watch_peer){.component = "linear",
 					.look = look_at(mem, s->linear_url, ca)};

@@ -18,6 +18,7 @@
 #include "domain/incident.h"
 #include "domain/policy.h"
 #include "domain/story.h"
+#include "flow/gather.h"
 #include "flow/tracker.h"
 #include "net/watch.h"
 #include "store/store.h"
@@ -65,6 +66,7 @@ struct flow {
 	const char *const *protected_namespaces;
 	struct prometheus prometheus;
 	struct alertmanager alertmanager; /* url NULL = not configured */
+	struct sources sources;           /* of evidence */
 	struct function_options functions;
 	struct tracker *tracker;
 	struct backoff retry;
