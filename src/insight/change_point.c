@@ -16,7 +16,7 @@ enum {
 	SPIKE_SAMPLES = 3,
 	DAYS_LEAST = 3,
 };
-static const double PENALTY = 4; /* of one more piece, times log n: calibrated on noise */
+static const double PENALTY = 4.5; /* of one more piece, times log n: calibrated on noise */
 static const int64_t TRANSITION_MS =
 	420000; /* rate(...[5m]) makes ramps of 5 minutes out of steps */
 static const int64_t DAY_MS = 86400000;
@@ -94,14 +94,26 @@ static void remove_daily_course(void *mem, struct samples *p, int64_t step_ms)
 		p->y[n] -= course[(size_t)p->x[n] % day] - level;
 }
 
+/* As far to one side as to the other, or a slope would look wild at its ends. */
 static double running_median(const struct samples *p, size_t n)
 {
 	double around[2 * MEDIAN_REACH + 1];
-	size_t from = n < MEDIAN_REACH ? 0 : n - MEDIAN_REACH;
-	size_t to = n + MEDIAN_REACH + 1 < p->count ? n + MEDIAN_REACH + 1 : p->count;
+	size_t reach = n < MEDIAN_REACH ? n : MEDIAN_REACH;
 
-	memcpy(around, p->y + from, (to - from) * sizeof(around[0]));
-	return robust_median(around, to - from);
+	if (p->count - 1 - n < reach)
+		reach = p->count - 1 - n;
+	memcpy(around, p->y + n - reach, (2 * reach + 1) * sizeof(around[0]));
+	return robust_median(around, 2 * reach + 1);
+}
+
+/* The standard deviation of what is neither level nor slope. */
+static double second_difference_spread(const struct samples *b, size_t lag, double *scratch)
+{
+	size_t n = 0;
+
+	for (size_t i = lag; i + lag < b->count; i++)
+		scratch[n++] = b->y[i - lag] - 2 * b->y[i] + b->y[i + lag];
+	return robust_spread(scratch, n, 0) / sqrt(6);
 }
 
 static struct change spike_of(const struct series *s, const struct samples *p, size_t n,
@@ -132,6 +144,7 @@ static size_t take_spikes(void *mem, const struct series *s, struct samples *p,
 		rest[n] = p->y[n] - level[n];
 	}
 	double spread = robust_spread(rest, p->count, 0);
+	spread = fmax(spread, second_difference_spread(p, 1, rest));
 	if (spread <= 0)
 		return 0;
 	for (size_t n = 0; n < p->count; n++) {
@@ -163,15 +176,6 @@ static struct samples blocks_of(void *mem, const struct samples *p, size_t *each
 	return out;
 }
 
-static double second_difference_spread(const struct samples *b, size_t lag, double *scratch)
-{
-	size_t n = 0;
-
-	for (size_t i = lag; i + lag < b->count; i++)
-		scratch[n++] = b->y[i - lag] - 2 * b->y[i] + b->y[i + lag];
-	return robust_spread(scratch, n, 0) / sqrt(6);
-}
-
 /* Of one block; *slower says by which factor its variance is larger at long lags than at lag 1. */
 static double noise_of(void *mem, const struct samples *b, double *slower)
 {
@@ -184,7 +188,7 @@ static double noise_of(void *mem, const struct samples *b, double *slower)
 		low = fmin(low, b->y[n]);
 		high = fmax(high, b->y[n]);
 	}
-	double floor = fmax((high - low) * 1e-4, fmax(fabs(low), fabs(high)) * 1e-9);
+	double floor = fmax((high - low) * 0.005, fmax(fabs(low), fabs(high)) * 1e-9);
 	double first = second_difference_spread(b, 1, scratch);
 	for (size_t lag = 1; lag <= 16 && lag * 6 < b->count; lag *= 2)
 		noise = fmax(noise, second_difference_spread(b, lag, scratch));
@@ -308,6 +312,21 @@ static double meeting(const struct series *s, const struct fit *f, const struct 
 	return x;
 }
 
+/* Of a step: back from where half of it is reached, over all that is off the level before by more
+ * than noise. */
+static double begin_of_step(const struct fit *f, const struct change *c, size_t from, size_t to)
+{
+	double by = c->after - c->before;
+	double off = fmin(fmax(4, 0.05 * fabs(by)), 0.5 * fabs(by));
+	size_t n = from;
+
+	while (n + 1 < to && (f->y[n] - c->before) / by < 0.5)
+		n++;
+	while (n > 0 && (f->y[n - 1] - c->before) * (by > 0 ? 1 : -1) > off)
+		n--;
+	return f->x[n];
+}
+
 /* The change that the moves [from, to) are, all the same way. */
 static struct change change_of(const struct series *s, const struct fit *f,
 			       const struct piece *pieces, const struct move *moves, size_t from,
@@ -325,19 +344,18 @@ static struct change change_of(const struct series *s, const struct fit *f,
 		quick += brief ? moves[n].delta : 0;
 		all += moves[n].delta;
 	}
-	bool rises =
-		!moves[from].jump || (to > from + 1 && moves[from + 1].piece == moves[from].piece);
-	bool brief = length_ms(s, f, moving) <= (double)TRANSITION_MS;
 	double at = f->x[moving->begin];
-	if (!c.from_start && rises && (!moves[from].jump || brief))
-		at = meeting(s, f, moving - 1, moving);
 	double last = moves[to - 1].jump ? f->x[end->begin] : f->x[end->end - 1];
 	c.kind = fabs(quick) >= 0.6 * fabs(all) ? CHANGE_STEP : CHANGE_RAMP;
 	c.up = all > 0;
-	c.at_ms = s->start_ms + (int64_t)llround(fmax(at, 0) * (double)s->step_ms);
-	c.until_ms = s->start_ms + (int64_t)llround(last * (double)s->step_ms);
 	c.before = moves[from].jump ? last_of(f, moving - 1) : first_of(f, moving);
 	c.after = moves[to - 1].jump ? first_of(f, end) : last_of(f, end);
+	if (c.kind == CHANGE_STEP && !c.from_start)
+		at = begin_of_step(f, &c, moving->begin > 0 ? moving->begin - 1 : 0, end->end);
+	else if (!c.from_start && !moves[from].jump)
+		at = meeting(s, f, moving - 1, moving);
+	c.at_ms = s->start_ms + (int64_t)llround(fmax(at, 0) * (double)s->step_ms);
+	c.until_ms = s->start_ms + (int64_t)llround(last * (double)s->step_ms);
 	return c;
 }
 
@@ -348,6 +366,42 @@ static bool goes_on(const struct series *s, const struct fit *f, const struct pi
 		return true;
 	bool brief = m->jump || length_ms(s, f, &pieces[m->piece]) <= (double)TRANSITION_MS;
 	return brief && fabs(m->delta) < MOVE_LEAST && fabs(m->delta) < 0.3 * fabs(sum);
+}
+
+/* Per sample; a jump takes one. */
+static double speed(const struct fit *f, const struct piece *pieces, const struct move *m)
+{
+	const struct piece *p = &pieces[m->piece];
+
+	return fabs(m->delta) / (m->jump ? 1 : fmax(f->x[p->end - 1] - f->x[p->begin], 1));
+}
+
+/* A drift at either end is no part of the change: it adds little, and far more slowly than the
+ * rest. */
+static bool is_drift(const struct fit *f, const struct piece *pieces, const struct move *m,
+		     double sum, double fastest)
+{
+	bool small = fabs(m->delta) < 0.25 * fabs(sum);
+	bool slow = speed(f, pieces, m) < 0.35 * fastest;
+	bool nothing = fabs(m->delta) < 0.08 * fabs(sum);
+
+	return m->delta * sum <= 0 || nothing || (small && slow);
+}
+
+static void trim_drift(const struct fit *f, const struct piece *pieces, const struct move *moves,
+		       size_t *from, size_t *to)
+{
+	double sum = 0;
+	double fastest = 0;
+
+	for (size_t n = *from; n < *to; n++) {
+		sum += moves[n].delta;
+		fastest = fmax(fastest, speed(f, pieces, &moves[n]));
+	}
+	while (*from + 1 < *to && is_drift(f, pieces, &moves[*from], sum, fastest))
+		++*from;
+	while (*from + 1 < *to && is_drift(f, pieces, &moves[*to - 1], sum, fastest))
+		--*to;
 }
 
 /* Runs of moves the same way become changes, as soon as together they are large enough. */
@@ -368,7 +422,9 @@ static size_t gather(const struct series *s, const struct fit *f, const struct p
 				last = next + 1;
 		}
 		next = last;
-		struct change c = change_of(s, f, pieces, moves, n, last);
+		size_t first = n;
+		trim_drift(f, pieces, moves, &first, &last);
+		struct change c = change_of(s, f, pieces, moves, first, last);
 		if (fabs(c.after - c.before) >= MOVE_LEAST)
 			out[found++] = c;
 	}

@@ -12,6 +12,7 @@ static const int64_t TIME_MAX_MS = (int64_t)1 << 50;
 static const int64_t AROUND_MS = 120000; /* an alert is evaluated a little after what it sees */
 static const int64_t BASE_MS = 1200000;	 /* the level before: of the last 20 minutes */
 static const double RULE_SHARE = 0.2;
+static const double LASTING_SHARE = 0.25; /* of the change: what begins slowly has not come far when it alerts */
 static const double SYMPTOM_SHARE = 0.3;
 
 static bool is_sane(const struct series *s)
@@ -59,17 +60,27 @@ struct hit facts_find(const struct facts *f, const struct wanted *w)
 	return best;
 }
 
+static double still_there(const struct facts *f, const struct hit *h, int64_t from_ms, int64_t to_ms)
+{
+	double now = series_level((void *)f, h->series, from_ms, to_ms, NULL);
+
+	if (isnan(now))
+		now = series_last(h->series, to_ms);
+	return (now - h->change->before) / (h->change->after - h->change->before);
+}
+
 bool facts_lasts(const struct facts *f, const struct hit *h)
 {
 	int64_t alert = f->window.alert_ms;
 
-	if (h->change == NULL)
-		return false;
-	double now = series_level((void *)f, h->series, alert - AROUND_MS, alert + AROUND_MS, NULL);
-	if (isnan(now))
-		now = series_last(h->series, alert);
-	double share = (now - h->change->before) / (h->change->after - h->change->before);
-	return share >= 0.4;
+	return h->change != NULL && still_there(f, h, alert - AROUND_MS / 2, alert + AROUND_MS) >= LASTING_SHARE;
+}
+
+bool facts_lasts_to_end(const struct facts *f, const struct hit *h)
+{
+	int64_t end = f->window.end_ms + 1;
+
+	return facts_lasts(f, h) && still_there(f, h, end - AROUND_MS, end) >= LASTING_SHARE;
 }
 
 const struct series *facts_series(const struct facts *f, enum series_role role)
@@ -116,7 +127,7 @@ static struct hit find_symptom(const struct facts *f)
 	for (size_t n = 0; best.change == NULL && n < sizeof(SIGNS) / sizeof(SIGNS[0]); n++) {
 		struct hit h =
 			find_lasting(f, SIGNS[n], true, SYMPTOM_SHARE, SIGNS[n] == SERIES_DISK);
-		if (h.change != NULL)
+		if (facts_lasts_to_end(f, &h))
 			best = h;
 	}
 	return best;

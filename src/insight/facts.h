@@ -56,6 +56,9 @@ struct hit facts_find(const struct facts *f, const struct wanted *w);
 /* Is what began with the change still so when the alert fires? */
 bool facts_lasts(const struct facts *f, const struct hit *h);
 
+/* And also when the window ends? */
+bool facts_lasts_to_end(const struct facts *f, const struct hit *h);
+
 /* The one series of the alert's object in that role; NULL when there is none. */
 const struct series *facts_series(const struct facts *f, enum series_role role);
 

@@ -481,7 +481,8 @@ void rule_error_burst(struct scene *s)
 	const struct change *c = s->errors.change;
 
 	if (c == NULL || !is_near(c->at_ms, s->began_ms, EARLY_MINUTES, 3) ||
-	    (s->latency.change != NULL && is_near(s->latency.change->at_ms, c->at_ms, 6, 3)))
+	    (s->latency.change != NULL && change_share(s->latency.change) >= 1 &&
+	     is_near(s->latency.change->at_ms, c->at_ms, 6, 3)))
 		return;
 	const struct log_pattern *words = new_failure(s);
 	const struct service_node *origin = origin_of_failures(s);
