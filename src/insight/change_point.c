@@ -314,16 +314,21 @@ static double meeting(const struct series *s, const struct fit *f, const struct 
 
 /* Of a step: back from where half of it is reached, over all that is off the level before by more
  * than noise. */
-static double begin_of_step(const struct fit *f, const struct change *c, size_t from, size_t to)
+static double begin_of_step(const struct series *s, const struct fit *f, const struct change *c,
+			    const struct piece *moving, const struct piece *end)
 {
 	double by = c->after - c->before;
-	double off = fmin(fmax(4, 0.05 * fabs(by)), 0.5 * fabs(by));
-	size_t n = from;
+	double off = fmin(fmax(4 / fabs(by), 0.05), 0.5);
+	double least = f->x[moving->begin] - (double)TRANSITION_MS / (double)s->step_ms;
+	size_t n = moving->begin > 0 ? moving->begin - 1 : 0;
 
-	while (n + 1 < to && (f->y[n] - c->before) / by < 0.5)
+	while (n + 1 < end->end && (f->y[n] - c->before) / by < 0.5)
 		n++;
-	while (n > 0 && (f->y[n - 1] - c->before) * (by > 0 ? 1 : -1) > off)
-		n--;
+	for (; n > 0 && f->x[n - 1] >= least; n--) {
+		double share = (f->y[n - 1] - c->before) / by;
+		if (share <= off || share > 1 + off)
+			break;
+	}
 	return f->x[n];
 }
 
@@ -351,7 +356,7 @@ static struct change change_of(const struct series *s, const struct fit *f,
 	c.before = moves[from].jump ? last_of(f, moving - 1) : first_of(f, moving);
 	c.after = moves[to - 1].jump ? first_of(f, end) : last_of(f, end);
 	if (c.kind == CHANGE_STEP && !c.from_start)
-		at = begin_of_step(f, &c, moving->begin > 0 ? moving->begin - 1 : 0, end->end);
+		at = begin_of_step(s, f, &c, moving, end);
 	else if (!c.from_start && !moves[from].jump)
 		at = meeting(s, f, moving - 1, moving);
 	c.at_ms = s->start_ms + (int64_t)llround(fmax(at, 0) * (double)s->step_ms);

@@ -12,7 +12,7 @@ static const int64_t TIME_MAX_MS = (int64_t)1 << 50;
 static const int64_t AROUND_MS = 120000; /* an alert is evaluated a little after what it sees */
 static const int64_t BASE_MS = 1200000;	 /* the level before: of the last 20 minutes */
 static const double RULE_SHARE = 0.2;
-static const double LASTING_SHARE = 0.25; /* of the change: what begins slowly has not come far when it alerts */
+static const double LASTING_SHARE = 0.3; /* of the change */
 static const double SYMPTOM_SHARE = 0.3;
 
 static bool is_sane(const struct series *s)
@@ -60,7 +60,8 @@ struct hit facts_find(const struct facts *f, const struct wanted *w)
 	return best;
 }
 
-static double still_there(const struct facts *f, const struct hit *h, int64_t from_ms, int64_t to_ms)
+static double still_there(const struct facts *f, const struct hit *h, int64_t from_ms,
+			  int64_t to_ms)
 {
 	double now = series_level((void *)f, h->series, from_ms, to_ms, NULL);
 
@@ -69,18 +70,28 @@ static double still_there(const struct facts *f, const struct hit *h, int64_t fr
 	return (now - h->change->before) / (h->change->after - h->change->before);
 }
 
+static bool at_the_end(const struct facts *f, const struct hit *h)
+{
+	int64_t end = f->window.end_ms + 1;
+
+	return still_there(f, h, end - AROUND_MS, end) >= LASTING_SHARE;
+}
+
+/* What is under way when the alert fires has not come far yet: then the end of the window tells. */
 bool facts_lasts(const struct facts *f, const struct hit *h)
 {
 	int64_t alert = f->window.alert_ms;
 
-	return h->change != NULL && still_there(f, h, alert - AROUND_MS / 2, alert + AROUND_MS) >= LASTING_SHARE;
+	if (h->change == NULL)
+		return false;
+	if (h->change->until_ms >= alert && at_the_end(f, h))
+		return true;
+	return still_there(f, h, alert - AROUND_MS / 2, alert + AROUND_MS) >= LASTING_SHARE;
 }
 
 bool facts_lasts_to_end(const struct facts *f, const struct hit *h)
 {
-	int64_t end = f->window.end_ms + 1;
-
-	return facts_lasts(f, h) && still_there(f, h, end - AROUND_MS, end) >= LASTING_SHARE;
+	return facts_lasts(f, h) && at_the_end(f, h);
 }
 
 const struct series *facts_series(const struct facts *f, enum series_role role)

@@ -15,6 +15,8 @@
 #include "insight/support.h"
 
 static const int64_t MINUTE_MS = 60000;
+static const double RETRIES_MOST =
+	1.5; /* what clients that try again add to the traffic at most, as a share of it */
 enum {
 	EARLY_MINUTES = 4, /* a cause may be seen so much before its effect */
 	LEAK_MINUTES = 6,  /* the least that a ramp of memory must last */
@@ -83,7 +85,7 @@ static bool only_retries(const struct scene *s)
 		return false;
 	double more = s->requests.change->after - s->requests.change->before;
 	double failed = s->errors.change->after - s->errors.change->before;
-	return failed >= 0.8 * more &&
+	return change_share(s->requests.change) <= RETRIES_MOST && failed >= 0.8 * more &&
 	       s->errors.change->at_ms <= s->requests.change->at_ms + 2 * MINUTE_MS;
 }
 
@@ -430,8 +432,9 @@ void rule_noisy_neighbour(struct scene *s)
 	for (size_t n = 0; n < s->f->series_count; n++)
 		measured = measured || s->f->series[n].series->role == SERIES_NODE_CPU;
 	bool full = node.change != NULL && node.change->after >= 0.85;
-	if (measured && !full)
-		return;
+	double own = s->cpu.change == NULL ? 0 : s->cpu.change->after - s->cpu.change->before;
+	if ((measured && !full) || own > h.change->after - h.change->before)
+		return; /* there was room, or the alert's own object took more of it */
 	double weight = 0.55 + (full ? 0.25 : 0) + 0.1 * between(change_share(h.change), 0.5, 3);
 	weight -= s->requests.change != NULL && !s->retried &&
 				  is_near(s->requests.change->at_ms, h.change->at_ms, 3, 3)
