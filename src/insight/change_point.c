@@ -16,7 +16,8 @@ enum {
 	SPIKE_SAMPLES = 3,
 	DAYS_LEAST = 3,
 };
-static const double PENALTY = 4.5; /* of one more piece, times log n: calibrated on noise */
+static const double KNEE_SHARE = 0.4; /* of the penalty */
+static const double PENALTY = 4.5;    /* of one more piece, times log n: calibrated on noise */
 static const int64_t TRANSITION_MS =
 	420000; /* rate(...[5m]) makes ramps of 5 minutes out of steps */
 static const int64_t DAY_MS = 86400000;
@@ -37,6 +38,7 @@ struct fit {
 	size_t n;
 	double *x, *y; /* y in units of noise around the median */
 	double *sum_x, *sum_y, *sum_xx, *sum_xy, *sum_yy;
+	double penalty;
 };
 
 /* What one piece, or the gap before it, adds to the level. */
@@ -233,7 +235,7 @@ static double line_through(const struct fit *f, size_t begin, size_t end, struct
 }
 
 /* The pieces of least penalised cost; *count of them. */
-static struct piece *cut(void *mem, const struct fit *f, double penalty, size_t *count)
+static struct piece *cut(void *mem, const struct fit *f, size_t *count)
 {
 	double *best = NEW_ARRAY(mem, double, f->n + 1);
 	size_t *from = NEW_ARRAY(mem, size_t, f->n + 1);
@@ -243,7 +245,7 @@ static struct piece *cut(void *mem, const struct fit *f, double penalty, size_t 
 		for (size_t begin = 0; begin + PIECE_LEAST <= end; begin++) {
 			if (!isfinite(best[begin]))
 				continue;
-			double cost = best[begin] + line_through(f, begin, end, NULL) + penalty;
+			double cost = best[begin] + line_through(f, begin, end, NULL) + f->penalty;
 			if (cost < best[end]) {
 				best[end] = cost;
 				from[end] = begin;
@@ -384,13 +386,16 @@ static double speed(const struct fit *f, const struct piece *pieces, const struc
 /* A drift at either end is no part of the change: it adds little, and far more slowly than the
  * rest. */
 static bool is_drift(const struct fit *f, const struct piece *pieces, const struct move *m,
-		     double sum, double fastest)
+		     double sum, double fastest, double *dropped)
 {
-	bool small = fabs(m->delta) < 0.25 * fabs(sum);
+	bool small = fabs(*dropped + m->delta) < 0.25 * fabs(sum);
 	bool slow = speed(f, pieces, m) < 0.35 * fastest;
-	bool nothing = fabs(m->delta) < 0.08 * fabs(sum);
+	bool nothing = fabs(m->delta) < 0.08 * fabs(sum) && m->jump;
 
-	return m->delta * sum <= 0 || nothing || (small && slow);
+	if (m->delta * sum > 0 && !(small && (nothing || slow)))
+		return false;
+	*dropped += m->delta;
+	return true;
 }
 
 static void trim_drift(const struct fit *f, const struct piece *pieces, const struct move *moves,
@@ -398,15 +403,46 @@ static void trim_drift(const struct fit *f, const struct piece *pieces, const st
 {
 	double sum = 0;
 	double fastest = 0;
+	double before = 0;
+	double after = 0;
 
-	for (size_t n = *from; n < *to; n++) {
+	for (size_t n = *from; n < *to; n++)
 		sum += moves[n].delta;
-		fastest = fmax(fastest, speed(f, pieces, &moves[n]));
-	}
-	while (*from + 1 < *to && is_drift(f, pieces, &moves[*from], sum, fastest))
+	for (size_t n = *from; n < *to; n++)
+		if (!moves[n].jump || fabs(moves[n].delta) >= 0.25 * fabs(sum))
+			fastest = fmax(fastest, speed(f, pieces, &moves[n]));
+	while (*from + 1 < *to && is_drift(f, pieces, &moves[*from], sum, fastest, &before))
 		++*from;
-	while (*from + 1 < *to && is_drift(f, pieces, &moves[*to - 1], sum, fastest))
+	while (*from + 1 < *to && is_drift(f, pieces, &moves[*to - 1], sum, fastest, &after))
 		--*to;
+}
+
+/*
+ * One line may have been the cheapest fit for a level and a ramp when the noise is slow. Of a piece
+ * that rises, two lines are tried once more: a ramp is there in any case, only its beginning is in
+ * question, so less has to be gained.
+ */
+static void move_to_knee(const struct series *s, const struct fit *f, const struct piece *moving,
+			 struct change *c)
+{
+	double least = line_through(f, moving->begin, moving->end, NULL) - KNEE_SHARE * f->penalty;
+	struct piece level;
+	struct piece ramp;
+	double at = NAN;
+
+	for (size_t k = moving->begin + 2 * PIECE_LEAST; k + 2 * PIECE_LEAST <= moving->end; k++) {
+		double rest = line_through(f, moving->begin, k, &level) +
+			      line_through(f, k, moving->end, &ramp);
+		if (rest < least && fabs(level.slope) < 0.35 * fabs(ramp.slope) &&
+		    ramp.slope * moving->slope > 0) {
+			least = rest;
+			at = meeting(s, f, &level, &ramp);
+			c->before = value_at(&level, at);
+			c->from_start = false;
+		}
+	}
+	if (!isnan(at))
+		c->at_ms = s->start_ms + (int64_t)llround(at * (double)s->step_ms);
 }
 
 /* Runs of moves the same way become changes, as soon as together they are large enough. */
@@ -430,8 +466,11 @@ static size_t gather(const struct series *s, const struct fit *f, const struct p
 		size_t first = n;
 		trim_drift(f, pieces, moves, &first, &last);
 		struct change c = change_of(s, f, pieces, moves, first, last);
-		if (fabs(c.after - c.before) >= MOVE_LEAST)
-			out[found++] = c;
+		if (fabs(c.after - c.before) < MOVE_LEAST)
+			continue;
+		if (c.kind == CHANGE_RAMP && !moves[first].jump)
+			move_to_knee(s, f, &pieces[moves[first].piece], &c);
+		out[found++] = c;
 	}
 	return found;
 }
@@ -492,7 +531,8 @@ static size_t find_changes(void *mem, const struct series *s, struct samples *p,
 	double centre = median_of(mem, b.y, b.count);
 
 	prepare(mem, &f, &b, centre, noise);
-	struct piece *pieces = cut(mem, &f, PENALTY * slower * log((double)b.count), &count);
+	f.penalty = PENALTY * slower * log((double)b.count);
+	struct piece *pieces = cut(mem, &f, &count);
 	struct move *list = moves_of(mem, &f, pieces, count, &moves);
 	size_t found = gather(s, &f, pieces, list, moves, out);
 	for (size_t n = 0; n < found; n++) {

@@ -385,7 +385,7 @@ void rule_disk_fill(struct scene *s)
 {
 	const struct change *c = s->disk.change;
 
-	if (c == NULL || c->at_ms > s->began_ms + 3 * MINUTE_MS)
+	if (c == NULL || c->at_ms > s->began_ms + 10 * MINUTE_MS)
 		return;
 	const struct series *disk = s->disk.series;
 	double share = last_share(s, disk, SERIES_DISK_LIMIT, disk->object);
