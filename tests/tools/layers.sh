@@ -7,6 +7,7 @@ allowed() {
 	case $1 in
 	base) echo base ;;
 	domain) echo base domain ;;
+	chart) echo base domain chart ;;
 	store) echo base domain store ;;
 	net) echo base net ;;
 	clients) echo base domain net clients ;;
