@@ -8,11 +8,12 @@ allowed() {
 	base) echo base ;;
 	domain) echo base domain ;;
 	insight) echo base domain insight ;;
+	chart) echo base domain chart ;;
 	store) echo base domain store ;;
 	net) echo base net ;;
 	clients) echo base domain net clients ;;
 	config) echo base domain net config ;;
-	flow) echo base domain insight store net clients flow ;;
+	flow) echo base domain insight chart store net clients flow ;;
 	daemon) echo base domain insight store net clients config flow daemon ;;
 	cli) echo base domain insight store net config daemon cli ;;
 	*) echo none ;;

@@ -1,0 +1,179 @@
+#include "chart/chart.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <cairo.h>
+#include <cairo-svg.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "chart/canvas.h"
+#include "chart/draw.h"
+#include "chart/frame.h"
+#include "chart/words.h"
+
+static const struct {
+	const char *name, *what;
+	enum source source;
+} KINDS[] = {
+#define CHART_KIND_ROW(id, name, source, what) [CHART_##id] = {name, what, SOURCE_##source},
+	CHART_KINDS(CHART_KIND_ROW)
+#undef CHART_KIND_ROW
+};
+
+static void (*const DRAW[])(struct canvas *c, const struct chart *chart, struct area body) = {
+	[CHART_LINE] = draw_over_time,	     [CHART_SCATTER] = draw_scatter,
+	[CHART_BARS] = draw_over_time,	     [CHART_PANELS] = draw_over_time,
+	[CHART_LOG_VOLUME] = draw_over_time, [CHART_CLASSES] = draw_classes,
+	[CHART_LATENCY] = draw_latency,	     [CHART_MAP] = draw_map,
+	[CHART_COMPARISON] = draw_comparison};
+
+const char *chart_kind_name(enum chart_kind k)
+{
+	return KINDS[k].name;
+}
+
+const char *chart_kind_what(enum chart_kind k)
+{
+	return KINDS[k].what;
+}
+
+enum source chart_kind_source(enum chart_kind k)
+{
+	return KINDS[k].source;
+}
+
+static bool panel_has_data(const struct panel *p)
+{
+	for (size_t t = 0; t < p->track_count; t++)
+		for (size_t n = 0; p->tracks[t].role == TRACK_DATA && n < p->tracks[t].count; n++)
+			if (isfinite(p->tracks[t].y[n]))
+				return true;
+	return false;
+}
+
+bool chart_has_data(const struct chart *c)
+{
+	if (c->empty != NULL)
+		return false;
+	if (c->kind == CHART_CLASSES)
+		return c->share_count > 0 && c->shares[0].count > 0;
+	if (c->kind == CHART_MAP)
+		return c->map != NULL && c->map->node_count > 0;
+	if (c->kind == CHART_COMPARISON)
+		return c->pair_count > 0;
+	for (size_t n = 0; n < c->panel_count; n++)
+		if (panel_has_data(&c->panels[n]))
+			return true;
+	return false;
+}
+
+static void draw(void *mem, cairo_t *cr, const struct chart *chart, double device)
+{
+	struct canvas c = canvas_begin(mem, cr, palette_of(chart->theme), device);
+
+	c.width = CHART_WIDTH;
+	c.height = CHART_HEIGHT;
+	struct area body = frame_begin(&c, chart);
+	if (chart_has_data(chart))
+		DRAW[chart->kind](&c, chart, body);
+	else
+		frame_empty(&c, body,
+			    chart->empty == NULL ? "no values in this window" : chart->empty);
+	canvas_end(&c);
+}
+
+/* Bytes as they come out of cairo. */
+struct sink {
+	void *mem;
+	unsigned char *bytes;
+	size_t count, room;
+};
+
+static cairo_status_t take(void *to, const unsigned char *data, unsigned int length)
+{
+	struct sink *s = to;
+
+	if (s->count + length + 1 > s->room) {
+		s->room = (s->count + length + 1) * 2;
+		s->bytes = GROW(s->mem, s->bytes, unsigned char, s->room);
+	}
+	memcpy(s->bytes + s->count, data, length);
+	s->count += length;
+	s->bytes[s->count] = '\0';
+	return CAIRO_STATUS_SUCCESS;
+}
+
+/* cairo_t and surfaces keep their first error; nothing in between needs to be asked. */
+static enum status judge(cairo_status_t status, const char *what)
+{
+	if (status == CAIRO_STATUS_SUCCESS)
+		return OK;
+	return failure(E_INTERNAL, "chart: %s cannot be drawn: %s", what,
+		       cairo_status_to_string(status));
+}
+
+enum status chart_png(void *mem, const struct chart *c, unsigned char **out, size_t *n)
+{
+	SCOPE(scratch);
+	struct sink s = {.mem = scratch};
+	double device = (double)CHART_PNG_WIDTH / CHART_WIDTH;
+	cairo_surface_t *surface =
+		cairo_image_surface_create(CAIRO_FORMAT_RGB24, CHART_PNG_WIDTH, CHART_PNG_HEIGHT);
+	cairo_t *cr = cairo_create(surface);
+
+	cairo_scale(cr, device, device);
+	draw(scratch, cr, c, device);
+	cairo_status_t status = cairo_status(cr);
+	cairo_destroy(cr);
+	if (status == CAIRO_STATUS_SUCCESS)
+		status = cairo_surface_write_to_png_stream(surface, take, &s);
+	cairo_surface_destroy(surface);
+	TRY(judge(status, "a PNG"));
+	if (s.count > CHART_PNG_BYTES_MAX)
+		return failure(E_INTERNAL, "chart: a PNG of %zu bytes, more than %d", s.count,
+			       CHART_PNG_BYTES_MAX);
+	*out = MOVE(mem, s.bytes);
+	*n = s.count;
+	return OK;
+}
+
+/* <title> and <desc>, for those who hear an SVG: cairo knows neither. They come behind the opening
+ * tag of <svg>. */
+static char *with_words(void *mem, const char *svg, const struct chart *c)
+{
+	SCOPE(scratch);
+	enum { ALT_POINTS = 1000 };
+	const char *open = strstr(svg, "<svg ");
+	const char *end = open == NULL ? NULL : strchr(open, '>');
+
+	if (end == NULL)
+		return str_dup(mem, svg);
+	return str_fmt(mem, "%.*s role=\"img\">\n<title>%s</title>\n<desc>%s</desc>%s",
+		       (int)(end - svg), svg,
+		       words_xml(scratch, words_clean(scratch, c->title, ALT_POINTS)),
+		       words_xml(scratch, words_clean(scratch, c->alt, ALT_POINTS)), end + 1);
+}
+
+enum status chart_svg(void *mem, const struct chart *c, char **out, size_t *n)
+{
+	SCOPE(scratch);
+	struct sink s = {.mem = scratch};
+	cairo_surface_t *surface =
+		cairo_svg_surface_create_for_stream(take, &s, CHART_WIDTH, CHART_HEIGHT);
+	cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
+	cairo_t *cr = cairo_create(surface);
+
+	draw(scratch, cr, c, (double)CHART_PNG_WIDTH / CHART_WIDTH);
+	cairo_status_t status = cairo_status(cr);
+	cairo_destroy(cr);
+	cairo_surface_finish(surface);
+	if (status == CAIRO_STATUS_SUCCESS)
+		status = cairo_surface_status(surface);
+	cairo_surface_destroy(surface);
+	TRY(judge(status, "an SVG"));
+	*out = with_words(mem, (const char *)s.bytes, c);
+	*n = strlen(*out);
+	return OK;
+}
