@@ -12,7 +12,7 @@
 
 #include "base/status.h"
 #include "chart/palette.h"
-#include "chart/service_map.h"
+#include "chart/sankey.h"
 #include "domain/evidence.h"
 
 /* The nine of AI-001.9, in its order. K(id, name, source, what): name is a word for files and anchors. */
@@ -98,7 +98,7 @@ struct chart {
 	size_t mark_count;
 	struct share *shares; /* CHART_CLASSES: the most frequent first */
 	size_t share_count;
-	struct service_map *map; /* CHART_MAP */
+	struct sankey *map; /* CHART_MAP */
 	struct pair *pairs;      /* CHART_COMPARISON */
 	size_t pair_count;
 };

@@ -24,11 +24,11 @@ static double row_y(const struct place *p, double fraction)
 	return p->body.top + fraction * (p->body.bottom - p->body.top);
 }
 
-static void draw_band(struct canvas *c, const struct place *p, const struct service_map *m,
-		      const struct service_call *call)
+static void draw_band(struct canvas *c, const struct place *p, const struct sankey *m,
+		      const struct sankey_call *call)
 {
-	const struct service_node *from = &m->nodes[call->from];
-	const struct service_node *to = &m->nodes[call->to];
+	const struct sankey_node *from = &m->nodes[call->from];
+	const struct sankey_node *to = &m->nodes[call->to];
 	double left = column_x(p, from->column) + BAR;
 	double right = column_x(p, to->column);
 
@@ -37,7 +37,7 @@ static void draw_band(struct canvas *c, const struct place *p, const struct serv
 		for (int step = 0; step <= BAND_STEPS; step++) {
 			double t = (side == 0 ? step : BAND_STEPS - step) / (double)BAND_STEPS;
 			double y = call->from_top +
-				   (call->to_top - call->from_top) * service_map_bend(t);
+				   (call->to_top - call->from_top) * sankey_bend(t);
 			double at_x = left + (right - left) * t;
 			if (side == 0 && step == 0)
 				cairo_move_to(c->cr, at_x, row_y(p, y + add));
@@ -52,7 +52,7 @@ static void draw_band(struct canvas *c, const struct place *p, const struct serv
 	cairo_fill(c->cr);
 }
 
-static void draw_node(struct canvas *c, const struct place *p, const struct service_node *n)
+static void draw_node(struct canvas *c, const struct place *p, const struct sankey_node *n)
 {
 	double x = column_x(p, n->column);
 	struct area bar = {x, row_y(p, n->top), x + BAR, row_y(p, n->top + n->height)};
@@ -64,14 +64,14 @@ static void draw_node(struct canvas *c, const struct place *p, const struct serv
 }
 
 /* Up to the next column, and to the edge behind the last. */
-static double label_room(const struct place *p, const struct service_node *n)
+static double label_room(const struct place *p, const struct sankey_node *n)
 {
 	double room = p->body.right - column_x(p, n->column) - BAR - 5;
 
 	return p->apart > 0 ? fmin(room, fmax(p->apart, LABEL) - BAR - 10) : room;
 }
 
-static void draw_name(struct canvas *c, const struct place *p, const struct service_node *n)
+static void draw_name(struct canvas *c, const struct place *p, const struct sankey_node *n)
 {
 	struct type name = {TYPE_TEXT, true, n->bottleneck ? c->colours->alarm : c->colours->text,
 			    ALIGN_LEFT, 1};
@@ -96,7 +96,7 @@ static void draw_name(struct canvas *c, const struct place *p, const struct serv
 
 void draw_map(struct canvas *c, const struct chart *chart, struct area body)
 {
-	const struct service_map *m = chart->map;
+	const struct sankey *m = chart->map;
 	struct place p = {.body = body};
 
 	if (m->columns > 1)

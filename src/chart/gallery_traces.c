@@ -24,7 +24,7 @@ static struct durations durations_of(struct making *m, const char *service)
 {
 	const struct evidence *e = m->e;
 	struct durations d = {NULL, NULL, NULL, 0, 0, 0, service};
-	bool *entry = service_map_entries(m->mem, e->spans, e->span_count);
+	bool *entry = sankey_entries(m->mem, e->spans, e->span_count);
 	double *all = NEW_ARRAY(m->mem, double, e->span_count + 1);
 	double *early = NEW_ARRAY(m->mem, double, e->span_count + 1);
 	double *late = NEW_ARRAY(m->mem, double, e->span_count + 1);
@@ -148,8 +148,8 @@ static void make_latency(struct making *m)
 
 static void make_map(struct making *m)
 {
-	struct service_map *map = service_map_of(m->mem, m->e->spans, m->e->span_count);
-	const struct service_node *slow = service_map_bottleneck(map);
+	struct sankey *map = sankey_of(m->mem, m->e->spans, m->e->span_count);
+	const struct sankey_node *slow = sankey_bottleneck(map);
 	double own = 0;
 	size_t back = 0;
 	char *figures = str_dup(m->mem, "");

@@ -361,15 +361,15 @@ static json_t *place(const char *field, double end, bool reversed)
 			 "reverse", reversed);
 }
 
-static void add_band(struct sheet *s, json_t *values, const struct service_call *call, size_t id)
+static void add_band(struct sheet *s, json_t *values, const struct sankey_call *call, size_t id)
 {
-	const struct service_map *m = s->chart->map;
+	const struct sankey *m = s->chart->map;
 	double left = (double)m->nodes[call->from].column + 0.06;
 	double right = (double)m->nodes[call->to].column;
 
 	for (int step = 0; step <= BAND_STEPS; step++) {
 		double t = step / (double)BAND_STEPS;
-		double y = call->from_top + (call->to_top - call->from_top) * service_map_bend(t);
+		double y = call->from_top + (call->to_top - call->from_top) * sankey_bend(t);
 		json_array_append_new(values,
 				      json_pack("{s:I, s:f, s:f, s:f, s:o}", "id", (json_int_t)id,
 						"x", left + (right - left) * t, "low", y, "high",
@@ -382,11 +382,11 @@ static void add_band(struct sheet *s, json_t *values, const struct service_call 
 
 static json_t *node_rows(struct sheet *s)
 {
-	const struct service_map *m = s->chart->map;
+	const struct sankey *m = s->chart->map;
 	json_t *values = json_array();
 
 	for (size_t n = 0; n < m->node_count; n++) {
-		const struct service_node *node = &m->nodes[n];
+		const struct sankey_node *node = &m->nodes[n];
 		double x = (double)node->column;
 		json_array_append_new(
 			values,
@@ -406,7 +406,7 @@ static json_t *node_rows(struct sheet *s)
 
 static void map(struct sheet *s, json_t *spec)
 {
-	const struct service_map *m = s->chart->map;
+	const struct sankey *m = s->chart->map;
 	double end = (double)m->columns;
 	json_t *bands = json_array();
 	json_t *nodes = node_rows(s);

@@ -26,7 +26,7 @@ static const struct {
 #undef CAUSE_ROW
 };
 
-static const struct action ACTIONS[CAUSE_COUNT][ACTIONS_MAX] = {
+static const struct advice ACTIONS[CAUSE_COUNT][ACTIONS_MAX] = {
 	[CAUSE_UNKNOWN] = {{"Have a person look: the findings do not name a cause", true},
 			   {"Take a profile of the process while the symptom lasts", true},
 			   {"Add the signal that was missing to what is collected", false}},

@@ -56,7 +56,7 @@ struct support {
 
 enum { SUPPORTS_MAX = 8, ACTIONS_MAX = 4 };
 
-struct action {
+struct advice {
 	const char *text;
 	bool immediate; /* false: a follow-up */
 };
@@ -75,7 +75,7 @@ struct diagnosis {
 	const char *object;
 	int64_t at_ms;     /* when it began; of "nothing wrong": when the alert fired */
 	double confidence; /* 0..1 */
-	const struct action *actions; /* numbered, the immediate ones first */
+	const struct advice *actions; /* numbered, the immediate ones first */
 	size_t action_count;
 	struct candidate *candidates; /* heaviest first; the first one is the cause unless unknown or nothing wrong */
 	size_t candidate_count;

@@ -1,4 +1,4 @@
-#include "chart/service_map.h"
+#include "chart/sankey.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@ struct work {
 	void *mem; /* scratch */
 	struct place *places;
 	size_t count;
-	struct service_node *nodes;
+	struct sankey_node *nodes;
 	size_t node_count;
 };
 
@@ -56,7 +56,7 @@ static void find_places(struct work *w, const struct trace_span *spans)
 		w->places[n].parent = find_parent(w, w->places[n].span);
 }
 
-bool *service_map_entries(void *mem, const struct trace_span *spans, size_t count)
+bool *sankey_entries(void *mem, const struct trace_span *spans, size_t count)
 {
 	SCOPE(scratch);
 	struct work w = {.mem = scratch, .count = count};
@@ -80,7 +80,7 @@ static int by_service(const void *a, const void *b)
 
 static int node_by_name(const void *key, const void *node)
 {
-	return strcmp(key, ((const struct service_node *)node)->name);
+	return strcmp(key, ((const struct sankey_node *)node)->name);
 }
 
 /* One node a service, in the order of their names. */
@@ -91,12 +91,12 @@ static void name_services(struct work *w, const struct trace_span *spans)
 	for (size_t n = 0; n < w->count; n++)
 		sorted[n] = &spans[n];
 	qsort(sorted, w->count, sizeof(*sorted), by_service);
-	w->nodes = NEW_ARRAY(w->mem, struct service_node, w->count);
+	w->nodes = NEW_ARRAY(w->mem, struct sankey_node, w->count);
 	for (size_t n = 0; n < w->count; n++)
 		if (n == 0 || !str_eq(sorted[n]->service, sorted[n - 1]->service))
 			w->nodes[w->node_count++].name = sorted[n]->service;
 	for (size_t n = 0; n < w->count; n++) {
-		const struct service_node *node =
+		const struct sankey_node *node =
 			bsearch(w->places[n].span->service, w->nodes, w->node_count,
 				sizeof(*w->nodes), node_by_name);
 		w->places[n].service = (size_t)(node - w->nodes);
@@ -157,8 +157,8 @@ static void count_own_time(struct work *w)
 
 static int by_total(const void *a, const void *b)
 {
-	const struct service_node *one = *(struct service_node *const *)a;
-	const struct service_node *other = *(struct service_node *const *)b;
+	const struct sankey_node *one = *(struct sankey_node *const *)a;
+	const struct sankey_node *other = *(struct sankey_node *const *)b;
 
 	if (one->total_s != other->total_s)
 		return one->total_s > other->total_s ? -1 : 1;
@@ -167,17 +167,17 @@ static int by_total(const void *a, const void *b)
 
 /* The services with the most time become nodes of the map, the rest one node; rank[n] = node of
  * service n. */
-static size_t *rank_services(struct work *w, struct service_map *m)
+static size_t *rank_services(struct work *w, struct sankey *m)
 {
-	struct service_node **sorted = NEW_ARRAY(w->mem, struct service_node *, w->node_count);
+	struct sankey_node **sorted = NEW_ARRAY(w->mem, struct sankey_node *, w->node_count);
 	size_t *rank = NEW_ARRAY(w->mem, size_t, w->node_count);
-	bool all = w->node_count <= SERVICE_MAP_MAX;
+	bool all = w->node_count <= SANKEY_MAX;
 
 	for (size_t n = 0; n < w->node_count; n++)
 		sorted[n] = &w->nodes[n];
-	qsort(sorted, w->node_count, sizeof(struct service_node *), by_total);
+	qsort(sorted, w->node_count, sizeof(struct sankey_node *), by_total);
 	m->services = w->node_count;
-	m->node_count = all ? w->node_count : SERVICE_MAP_MAX;
+	m->node_count = all ? w->node_count : SANKEY_MAX;
 	for (size_t n = 0; n < w->node_count; n++) {
 		size_t at = n < m->node_count ? n : m->node_count - 1;
 		rank[sorted[n] - w->nodes] = at;
@@ -193,16 +193,16 @@ static size_t *rank_services(struct work *w, struct service_map *m)
 	return rank;
 }
 
-static struct service_call *call_between(struct service_map *m, size_t from, size_t to)
+static struct sankey_call *call_between(struct sankey *m, size_t from, size_t to)
 {
 	for (size_t n = 0; n < m->call_count; n++)
 		if (m->calls[n].from == from && m->calls[n].to == to)
 			return &m->calls[n];
-	m->calls[m->call_count] = (struct service_call){.from = from, .to = to};
+	m->calls[m->call_count] = (struct sankey_call){.from = from, .to = to};
 	return &m->calls[m->call_count++];
 }
 
-static void count_calls(struct work *w, struct service_map *m, const size_t *rank)
+static void count_calls(struct work *w, struct sankey *m, const size_t *rank)
 {
 	for (size_t n = 0; n < w->count; n++) {
 		const struct place *p = &w->places[n];
@@ -212,7 +212,7 @@ static void count_calls(struct work *w, struct service_map *m, const size_t *ran
 		size_t to = rank[p->service];
 		if (from == to)
 			continue;
-		struct service_call *call = call_between(m, from, to);
+		struct sankey_call *call = call_between(m, from, to);
 		call->seconds += fmax(0, (double)p->span->duration_us) / 1e6;
 		call->calls++;
 		call->failed += p->span->failed;
@@ -223,7 +223,7 @@ static void count_totals(struct work *w)
 {
 	for (size_t n = 0; n < w->count; n++) {
 		const struct place *p = &w->places[n];
-		struct service_node *node = &w->nodes[p->service];
+		struct sankey_node *node = &w->nodes[p->service];
 		if (p->parent != NONE && w->places[p->parent].service == p->service)
 			continue; /* inside the service: no one from outside waits for it alone */
 		node->total_s += fmax(0, (double)p->span->duration_us) / 1e6;
@@ -232,7 +232,7 @@ static void count_totals(struct work *w)
 	}
 }
 
-static void mark_bottleneck(struct service_map *m)
+static void mark_bottleneck(struct sankey *m)
 {
 	size_t most = 0;
 
@@ -246,25 +246,25 @@ static void mark_bottleneck(struct service_map *m)
 enum { UNSEEN, OPEN, DONE };
 
 /* Depth first: a call to a service that is still being followed closes a circle. */
-static void find_circles(struct service_map *m, size_t node, int *state)
+static void find_circles(struct sankey *m, size_t node, int *state)
 {
 	state[node] = OPEN;
 	for (size_t n = 0; n < m->call_count; n++) {
-		struct service_call *call = &m->calls[n];
+		struct sankey_call *call = &m->calls[n];
 		if (call->from != node)
 			continue;
 		if (state[call->to] == OPEN)
 			call->back = true;
 		else if (state[call->to] == UNSEEN)
 			find_circles(m, call->to,
-				     state); // NOLINT(misc-no-recursion): SERVICE_MAP_MAX deep
+				     state); // NOLINT(misc-no-recursion): SANKEY_MAX deep
 	}
 	state[node] = DONE;
 }
 
-static void set_columns(struct service_map *m)
+static void set_columns(struct sankey *m)
 {
-	int state[SERVICE_MAP_MAX] = {0};
+	int state[SANKEY_MAX] = {0};
 
 	/* nodes are in the order of their total time: entries come first */
 	for (size_t n = 0; n < m->node_count; n++)
@@ -272,7 +272,7 @@ static void set_columns(struct service_map *m)
 			find_circles(m, n, state);
 	for (size_t round = 0; round < m->node_count; round++)
 		for (size_t n = 0; n < m->call_count; n++) {
-			const struct service_call *call = &m->calls[n];
+			const struct sankey_call *call = &m->calls[n];
 			if (!call->back && m->nodes[call->to].column <= m->nodes[call->from].column)
 				m->nodes[call->to].column = m->nodes[call->from].column + 1;
 		}
@@ -282,7 +282,7 @@ static void set_columns(struct service_map *m)
 }
 
 /* What a node must be as high as: the time that comes in, or that goes out where calls overlap. */
-static double node_seconds(const struct service_map *m, size_t node)
+static double node_seconds(const struct sankey *m, size_t node)
 {
 	double in = 0;
 	double out = 0;
@@ -299,7 +299,7 @@ static double node_seconds(const struct service_map *m, size_t node)
 static const double GAP = 0.10; /* between two nodes of a column: room for a label */
 static const double LEAST = 0.012;
 
-static void set_heights(struct service_map *m)
+static void set_heights(struct sankey *m)
 {
 	double per_second = INFINITY;
 
@@ -338,14 +338,14 @@ static void set_heights(struct service_map *m)
 
 /* Bands leave and arrive in the order of what they lead to, so that they cross as little as can be.
  */
-static void set_bands(struct service_map *m)
+static void set_bands(struct sankey *m)
 {
 	for (size_t n = 0; n < m->call_count; n++) {
-		struct service_call *call = &m->calls[n];
+		struct sankey_call *call = &m->calls[n];
 		call->from_top = m->nodes[call->from].top;
 		call->to_top = m->nodes[call->to].top;
 		for (size_t o = 0; o < m->call_count; o++) {
-			const struct service_call *other = &m->calls[o];
+			const struct sankey_call *other = &m->calls[o];
 			if (o == n || other->back)
 				continue;
 			if (other->from == call->from &&
@@ -358,14 +358,14 @@ static void set_bands(struct service_map *m)
 	}
 }
 
-struct service_map *service_map_of(void *mem, const struct trace_span *spans, size_t count)
+struct sankey *sankey_of(void *mem, const struct trace_span *spans, size_t count)
 {
 	SCOPE(scratch);
-	struct service_map *m = NEW(mem, struct service_map);
+	struct sankey *m = NEW(mem, struct sankey);
 	struct work w = {.mem = scratch, .count = count};
 
-	m->nodes = NEW_ARRAY(m, struct service_node, SERVICE_MAP_MAX);
-	m->calls = NEW_ARRAY(m, struct service_call, SERVICE_MAP_MAX * SERVICE_MAP_MAX);
+	m->nodes = NEW_ARRAY(m, struct sankey_node, SANKEY_MAX);
+	m->calls = NEW_ARRAY(m, struct sankey_call, SANKEY_MAX * SANKEY_MAX);
 	if (count == 0)
 		return m;
 	find_places(&w, spans);
@@ -380,7 +380,7 @@ struct service_map *service_map_of(void *mem, const struct trace_span *spans, si
 	return m;
 }
 
-const struct service_node *service_map_bottleneck(const struct service_map *m)
+const struct sankey_node *sankey_bottleneck(const struct sankey *m)
 {
 	for (size_t n = 0; n < m->node_count; n++)
 		if (m->nodes[n].bottleneck)
@@ -388,7 +388,7 @@ const struct service_node *service_map_bottleneck(const struct service_map *m)
 	return NULL;
 }
 
-double service_map_bend(double t)
+double sankey_bend(double t)
 {
 	return t * t * (3 - 2 * t);
 }

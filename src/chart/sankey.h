@@ -8,10 +8,10 @@
 
 #include "domain/evidence.h"
 
-enum { SERVICE_MAP_MAX = 10 }; /* services that are named; the rest are one */
+enum { SANKEY_MAX = 10 }; /* services that are named; the rest are one */
 
 /* Places are fractions of the drawing's height, 0 = top. */
-struct service_node {
+struct sankey_node {
 	const char *name;
 	double total_s; /* time that callers waited for it */
 	double own_s;   /* of that, time in which it waited for nobody else */
@@ -22,7 +22,7 @@ struct service_node {
 };
 
 /* All calls of one service to another: a band between two nodes, equally thick at both ends. */
-struct service_call {
+struct sankey_call {
 	size_t from, to; /* indices of nodes */
 	double seconds;
 	size_t calls, failed;
@@ -30,10 +30,10 @@ struct service_call {
 	double from_top, to_top, height;
 };
 
-struct service_map {
-	struct service_node *nodes;
+struct sankey {
+	struct sankey_node *nodes;
 	size_t node_count;
-	struct service_call *calls;
+	struct sankey_call *calls;
 	size_t call_count;
 	size_t columns;
 	size_t services; /* before the rest became one */
@@ -41,16 +41,16 @@ struct service_map {
 
 /* Under mem. No spans give a map without nodes. Own time of a span is its duration less the union of its children's; time is
  * summed over traces. */
-struct service_map *service_map_of(void *mem, const struct trace_span *spans, size_t count);
+struct sankey *sankey_of(void *mem, const struct trace_span *spans, size_t count);
 
 /* For each span: true where somebody outside its service waited for it (no parent among the spans, or one of another
  * service). `count` flags, under mem. */
-bool *service_map_entries(void *mem, const struct trace_span *spans, size_t count);
+bool *sankey_entries(void *mem, const struct trace_span *spans, size_t count);
 
 /* The bottleneck, or NULL. */
-const struct service_node *service_map_bottleneck(const struct service_map *m);
+const struct sankey_node *sankey_bottleneck(const struct sankey *m);
 
 enum { BAND_STEPS = 24 };
 
 /* How far a band has come down (0 = height of its start, 1 = of its end) at `t` of its way, 0 to 1: the curve of all bands. */
-double service_map_bend(double t);
+double sankey_bend(double t);

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "chart/service_map.h"
+#include "chart/sankey.h"
 
 /* Two children that overlap for 20 of their 40 + 40 ms, in a parent of 100 ms. */
 static const struct trace_span SPANS[] = {
@@ -21,7 +21,7 @@ static const struct trace_span SPANS[] = {
 	{"t", "d", "b", "cart", "inside", 12000, 5000, false},
 };
 
-static const struct service_node *node(const struct service_map *m, const char *name)
+static const struct sankey_node *node(const struct sankey *m, const char *name)
 {
 	for (size_t n = 0; n < m->node_count; n++)
 		if (str_eq(m->nodes[n].name, name))
@@ -37,7 +37,7 @@ static bool about(double a, double b)
 static void own_time_is_what_no_child_accounts_for(void **state)
 {
 	SCOPE(mem);
-	struct service_map *m = service_map_of(mem, SPANS, 4);
+	struct sankey *m = sankey_of(mem, SPANS, 4);
 
 	(void)state;
 	assert_int_equal(m->node_count, 3);
@@ -59,15 +59,15 @@ static void the_bottleneck_has_the_most_own_time(void **state)
 	(void)state;
 	memcpy(slow, SPANS, sizeof(SPANS));
 	slow[2].duration_us = 65000;
-	assert_string_equal(service_map_bottleneck(service_map_of(mem, slow, 4))->name, "database");
-	assert_null(service_map_bottleneck(service_map_of(mem, SPANS, 1)));
-	assert_null(service_map_bottleneck(service_map_of(mem, SPANS, 0)));
+	assert_string_equal(sankey_bottleneck(sankey_of(mem, slow, 4))->name, "database");
+	assert_null(sankey_bottleneck(sankey_of(mem, SPANS, 1)));
+	assert_null(sankey_bottleneck(sankey_of(mem, SPANS, 0)));
 }
 
 static void everything_is_laid_out_inside(void **state)
 {
 	SCOPE(mem);
-	struct service_map *m = service_map_of(mem, SPANS, 4);
+	struct sankey *m = sankey_of(mem, SPANS, 4);
 
 	(void)state;
 	for (size_t n = 0; n < m->node_count; n++) {
@@ -92,7 +92,7 @@ static void a_circle_of_services_has_an_end(void **state)
 		{"u", "2", "1", "b", "", 0, 10, false}, /* each other's parent */
 	};
 	SCOPE(mem);
-	struct service_map *m = service_map_of(mem, CIRCLE, 6);
+	struct sankey *m = sankey_of(mem, CIRCLE, 6);
 	size_t back = 0;
 
 	(void)state;
@@ -117,8 +117,8 @@ static void many_services_become_a_few_and_the_rest(void **state)
 					       n,
 					       1000 - n,
 					       false};
-	struct service_map *m = service_map_of(mem, spans, 60);
-	assert_int_equal(m->node_count, SERVICE_MAP_MAX);
+	struct sankey *m = sankey_of(mem, spans, 60);
+	assert_int_equal(m->node_count, SANKEY_MAX);
 	assert_int_equal(m->services, 60);
 	assert_non_null(node(m, "51 other services"));
 }
@@ -126,7 +126,7 @@ static void many_services_become_a_few_and_the_rest(void **state)
 static void entries_are_called_from_outside(void **state)
 {
 	SCOPE(mem);
-	bool *entry = service_map_entries(mem, SPANS, 4);
+	bool *entry = sankey_entries(mem, SPANS, 4);
 
 	(void)state;
 	assert_true(entry[0] && entry[1] && entry[2]);
