@@ -277,7 +277,7 @@ static void make_scatter(struct making *m)
 	double *y = NEW_ARRAY(m->mem, double, x->count + 1);
 	for (size_t n = 0; n < x->count; n++)
 		y[n] = value_at(memory[at - 1].series, time_at(x, n));
-	struct correlation r = correlate(x->values, y, x->count);
+	struct correlation r = scatter_correlation(x->values, y, x->count);
 	struct chart *c = gallery_add(m, CHART_SCATTER, false);
 	c->x_name = "CPU";
 	c->x_unit = "cores";

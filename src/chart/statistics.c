@@ -10,7 +10,7 @@ enum { PAIRS_LEAST = 3, VALUES_LEAST = 6, SIDE_LEAST = 3 };
 static const double CHANGE_LEAST = 0.2;
 static const double EXPLAINED_LEAST = 0.5;
 
-struct correlation correlate(const double *x, const double *y, size_t count)
+struct correlation scatter_correlation(const double *x, const double *y, size_t count)
 {
 	struct correlation c = {.r = NAN};
 	double mean_x = 0;
@@ -175,7 +175,7 @@ struct trend trend_of(const double *values, size_t count)
 	double *index = NEW_ARRAY(mem, double, count);
 	for (size_t n = 0; n < count; n++)
 		index[n] = (double)n;
-	struct correlation line = correlate(index, values, count);
+	struct correlation line = scatter_correlation(index, values, count);
 	double step = best_split(values, count, mean, squares, &t.at);
 	take_better(&t, values, count, step, &line);
 	return t;

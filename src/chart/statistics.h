@@ -11,7 +11,7 @@ struct correlation {
 	double r; /* NAN where either does not vary, or with fewer than 3 pairs: then slope and intercept mean nothing */
 	double slope, intercept;
 };
-struct correlation correlate(const double *x, const double *y, size_t count);
+struct correlation scatter_correlation(const double *x, const double *y, size_t count);
 
 /* The smallest value with at least `p` (0 to 1) of all values at or below it (nearest rank). `sorted` ascending, without NAN;
  * NAN of nothing. */

@@ -44,7 +44,11 @@
 	  " { success comment { id } } }") \
 	D(ATTACHMENT_CREATE, "mutation AttachmentCreate($input: AttachmentCreateInput!) { " \
 			     "attachmentCreate(input: $input)" \
-			     " { success attachment { id } } }")
+			     " { success attachment { id } } }") \
+	D(FILE_UPLOAD, \
+	  "mutation FileUpload($contentType: String!, $filename: String!, $size: Int!) { " \
+	  "fileUpload(contentType: $contentType, filename: $filename, size: $size)" \
+	  " { success uploadFile { uploadUrl assetUrl headers { key value } } } }")
 
 enum document {
 #define DOCUMENT_ENUM(name, text) name,

@@ -12,13 +12,13 @@ enum { LOOK_BYTES = 2048, HEAD_WORDS = 5, NAME_MAX_BYTES = 80 };
 
 static const struct {
 	const char *word;
-	enum log_level level;
+	enum line_level level;
 } LEVELS[] = {
-	{"error", LOG_LEVEL_ERROR},    {"err", LOG_LEVEL_ERROR},    {"fatal", LOG_LEVEL_ERROR},
-	{"critical", LOG_LEVEL_ERROR}, {"crit", LOG_LEVEL_ERROR},   {"panic", LOG_LEVEL_ERROR},
-	{"alert", LOG_LEVEL_ERROR},    {"emerg", LOG_LEVEL_ERROR},  {"severe", LOG_LEVEL_ERROR},
-	{"warn", LOG_LEVEL_WARN},      {"warning", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO},
-	{"notice", LOG_LEVEL_INFO},    {"debug", LOG_LEVEL_DEBUG},  {"trace", LOG_LEVEL_DEBUG},
+	{"error", LEVEL_ERROR},    {"err", LEVEL_ERROR},    {"fatal", LEVEL_ERROR},
+	{"critical", LEVEL_ERROR}, {"crit", LEVEL_ERROR},   {"panic", LEVEL_ERROR},
+	{"alert", LEVEL_ERROR},    {"emerg", LEVEL_ERROR},  {"severe", LEVEL_ERROR},
+	{"warn", LEVEL_WARN},      {"warning", LEVEL_WARN}, {"info", LEVEL_INFO},
+	{"notice", LEVEL_INFO},    {"debug", LEVEL_DEBUG},  {"trace", LEVEL_DEBUG},
 };
 
 static const struct {
@@ -66,17 +66,17 @@ const char *failure_kind_name(enum failure_kind k)
 	return KINDS[k];
 }
 
-static enum log_level level_named(const char *s, size_t n)
+static enum line_level level_named(const char *s, size_t n)
 {
 	for (size_t i = 0; i < sizeof(LEVELS) / sizeof(LEVELS[0]); i++)
 		if (strlen(LEVELS[i].word) == n && strncasecmp(LEVELS[i].word, s, n) == 0)
 			return LEVELS[i].level;
-	return LOG_LEVEL_UNKNOWN;
+	return LEVEL_UNKNOWN;
 }
 
 /* A level in prose ("no error found") is none: it is in capitals, in brackets, or the value of a
  * key. */
-static enum log_level level_at_head(const char *text)
+static enum line_level level_at_head(const char *text)
 {
 	const char *at = text;
 
@@ -87,19 +87,19 @@ static enum log_level level_at_head(const char *text)
 		for (; isalpha((unsigned char)at[n]); n++)
 			capitals = capitals && isupper((unsigned char)at[n]);
 		bool marked = at > text ? strchr("[=<|", at[-1]) != NULL : at[n] == ':';
-		enum log_level found = level_named(at, n);
-		if (found != LOG_LEVEL_UNKNOWN && (capitals || marked))
+		enum line_level found = level_named(at, n);
+		if (found != LEVEL_UNKNOWN && (capitals || marked))
 			return found;
 		at += n;
 	}
-	return LOG_LEVEL_UNKNOWN;
+	return LEVEL_UNKNOWN;
 }
 
-enum log_level log_level_of(const struct log_line *line)
+enum line_level line_level_of(const struct log_line *line)
 {
-	enum log_level told = level_named(line->level, strlen(line->level));
+	enum line_level told = level_named(line->level, strlen(line->level));
 
-	return told != LOG_LEVEL_UNKNOWN ? told : level_at_head(line->text);
+	return told != LEVEL_UNKNOWN ? told : level_at_head(line->text);
 }
 
 static bool ends(const char *s, size_t n, const char *suffix)

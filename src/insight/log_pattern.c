@@ -120,7 +120,7 @@ static struct cluster *begin_cluster(struct drain *d, size_t head, const struct 
 	return c;
 }
 
-static void count_line(struct cluster *c, const struct log_line *line, enum log_level level,
+static void count_line(struct cluster *c, const struct log_line *line, enum line_level level,
 		       enum failure_kind failure, int64_t split_ms)
 {
 	struct log_pattern *p = &c->pattern;
@@ -259,14 +259,14 @@ void log_summarise(void *mem, const struct log_line *lines, size_t count,
 	for (size_t n = 0; n < count; n++) {
 		void *scratch = mem_check(talloc_new(mem));
 		const char *name = NULL;
-		enum log_level level = log_level_of(&lines[n]);
+		enum line_level level = line_level_of(&lines[n]);
 		/* what a debug or info line calls an error did no harm */
-		bool harmless = level == LOG_LEVEL_DEBUG || level == LOG_LEVEL_INFO;
+		bool harmless = level == LEVEL_DEBUG || level == LEVEL_INFO;
 		enum failure_kind failure =
 			harmless ? FAILURE_NONE : log_failure(scratch, lines[n].text, &name);
 		if (failure != FAILURE_NONE)
 			count_class(mem, out, &lines[n], name, failure, split_ms);
-		if (level == LOG_LEVEL_ERROR)
+		if (level == LEVEL_ERROR)
 			*(lines[n].at_ms < split_ms ? &out->errors_before : &out->errors_after) +=
 				1;
 		struct cluster *c = place(d, log_mask(scratch, lines[n].text));

@@ -14,7 +14,7 @@
 
 #include "domain/evidence.h"
 
-enum log_level { LOG_LEVEL_UNKNOWN, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+enum line_level { LEVEL_UNKNOWN, LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR };
 
 /* What kind of failure a line tells of, by the words that runtimes use. */
 enum failure_kind {
@@ -31,7 +31,7 @@ enum failure_kind {
 struct log_pattern {
 	const char *text;    /* the template: masks are <n>, <id>, <ip>, <path>, <text>, <*> */
 	const char *example; /* the first line of it, borrowed from the lines */
-	enum log_level level;
+	enum line_level level;
 	enum failure_kind failure;
 	size_t count, before, after; /* before: lines with at_ms < split_ms */
 	int64_t first_ms, last_ms;
@@ -66,7 +66,7 @@ void log_summarise(void *mem, const struct log_line *lines, size_t count, const 
 char *log_mask(void *mem, const char *text);
 
 /* By the level that came with the line, else by a word at its beginning ("[ERROR]", "level=warn"). */
-enum log_level log_level_of(const struct log_line *line);
+enum line_level line_level_of(const struct log_line *line);
 
 /* FAILURE_NONE when it tells of none; *name then is not set. */
 enum failure_kind log_failure(void *mem, const char *text, const char **name);

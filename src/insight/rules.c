@@ -473,7 +473,7 @@ static const struct log_pattern *new_failure(const struct scene *s)
 	for (size_t n = 0; n < s->f->logs.pattern_count; n++) {
 		const struct log_pattern *p = &s->f->logs.patterns[n];
 		bool more = p->is_new || (p->rate_after > 4 * p->rate_before && p->after >= 5);
-		if (more && (p->level == LOG_LEVEL_ERROR || p->failure != FAILURE_NONE))
+		if (more && (p->level == LEVEL_ERROR || p->failure != FAILURE_NONE))
 			return p;
 	}
 	return NULL;

@@ -15,7 +15,7 @@ static void a_correlation_is_that_of_the_textbook(void **state)
 	static const double X[] = {10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5, NAN, 1};
 	static const double Y[] = {8.04, 6.95,	7.58, 8.81, 8.33, 9.96, 7.24,
 				   4.26, 10.84, 4.82, 5.68, 3,	  NAN};
-	struct correlation c = correlate(X, Y, 13);
+	struct correlation c = scatter_correlation(X, Y, 13);
 
 	(void)state;
 	assert_int_equal(c.count, 11);
@@ -30,10 +30,10 @@ static void without_variation_there_is_no_correlation(void **state)
 	static const double RISING[] = {1, 2, 3, 4};
 
 	(void)state;
-	assert_true(isnan(correlate(FLAT, RISING, 4).r));
-	assert_true(isnan(correlate(RISING, FLAT, 4).r));
-	assert_true(isnan(correlate(RISING, RISING, 2).r));
-	assert_true(correlate(RISING, RISING, 4).r == 1);
+	assert_true(isnan(scatter_correlation(FLAT, RISING, 4).r));
+	assert_true(isnan(scatter_correlation(RISING, FLAT, 4).r));
+	assert_true(isnan(scatter_correlation(RISING, RISING, 2).r));
+	assert_true(scatter_correlation(RISING, RISING, 4).r == 1);
 }
 
 static void quantiles_are_values_that_were_seen(void **state)

@@ -49,22 +49,22 @@ static void a_level_comes_with_the_line_or_stands_at_its_head(void **state)
 {
 	static const struct {
 		struct log_line line;
-		enum log_level level;
+		enum line_level level;
 	} CASES[] = {
-		{{0, "error", "x"}, LOG_LEVEL_ERROR},
-		{{0, "WARNING", "x"}, LOG_LEVEL_WARN},
-		{{0, "", "[ERROR] x"}, LOG_LEVEL_ERROR},
-		{{0, "", "ts=1 level=warn x"}, LOG_LEVEL_WARN},
-		{{0, "", "2026-01-01 INFO x"}, LOG_LEVEL_INFO},
-		{{0, "", "no error was found"}, LOG_LEVEL_UNKNOWN},
-		{{0, "odd", "panic: x"}, LOG_LEVEL_ERROR},
-		{{0, "", ""}, LOG_LEVEL_UNKNOWN},
-		{{0, "", "a b c d e ERROR"}, LOG_LEVEL_UNKNOWN},
+		{{0, "error", "x"}, LEVEL_ERROR},
+		{{0, "WARNING", "x"}, LEVEL_WARN},
+		{{0, "", "[ERROR] x"}, LEVEL_ERROR},
+		{{0, "", "ts=1 level=warn x"}, LEVEL_WARN},
+		{{0, "", "2026-01-01 INFO x"}, LEVEL_INFO},
+		{{0, "", "no error was found"}, LEVEL_UNKNOWN},
+		{{0, "odd", "panic: x"}, LEVEL_ERROR},
+		{{0, "", ""}, LEVEL_UNKNOWN},
+		{{0, "", "a b c d e ERROR"}, LEVEL_UNKNOWN},
 	};
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(CASES) / sizeof(CASES[0]); n++)
-		assert_int_equal(log_level_of(&CASES[n].line), CASES[n].level);
+		assert_int_equal(line_level_of(&CASES[n].line), CASES[n].level);
 }
 
 static void a_failure_has_a_kind_and_the_name_of_its_class(void **state)
@@ -154,7 +154,7 @@ static void new_failures_are_counted_by_class(void **state)
 	assert_int_equal(s.classes[0].before, 0);
 	assert_int_equal(s.classes[0].after, 6);
 	assert_true(s.patterns[1].is_new);
-	assert_int_equal(s.patterns[1].level, LOG_LEVEL_ERROR);
+	assert_int_equal(s.patterns[1].level, LEVEL_ERROR);
 	assert_int_equal(s.patterns[1].failure, FAILURE_MEMORY);
 }
 
