@@ -68,6 +68,7 @@
 	S(tempo_url, URL, "tempo.url", "TEMPO_URL", "http://tempo:3200", "http(s) URL", "where traces are looked up for an incident; \"\" = nowhere; the default as of loki.url") \
 	S(tempo_token, SECRET, "tempo.token", "TEMPO_TOKEN", "", "a token", "bearer token") \
 	S(tempo_tenant, STRING, "tempo.tenant", "TEMPO_TENANT", "", "a name, or several with | between", "X-Scope-OrgID, where Tempo has tenants") \
+	S(investigate, BOOLEAN, "investigate.enabled", "", "true", "true|false", "look at metrics, logs and traces of every incident, beside its remedy, and put what they say on the ticket, with charts") \
 	S(investigate_timeout, DURATION, "investigate.timeout", "", "10s", "100ms..5m", "asking Prometheus, Loki and Tempo about an incident takes no longer than this") \
 	S(investigate_source_timeout, DURATION, "investigate.source_timeout", "", "8s", "100ms..5m", "the same for one of them") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \

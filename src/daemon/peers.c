@@ -45,6 +45,7 @@ static void set_policy(const struct settings *s, struct flow *flow)
 	flow->verify_first_ms = s->verify_first;
 	flow->verify_budget_ms = s->verify_budget;
 	flow->resolve_poll_ms = s->resolve_poll;
+	flow->investigates = s->investigate;
 	flow->retry = (struct backoff){.base_ms = 1000, .cap_ms = 60000};
 }
 
