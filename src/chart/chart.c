@@ -139,17 +139,30 @@ enum status chart_png(void *mem, const struct chart *c, unsigned char **out, siz
 	return OK;
 }
 
+/* cairo numbers its surfaces through the life of the process, and nothing refers to the number:
+ * without it the same chart is the same SVG. */
+static void drop_surface_id(char *svg)
+{
+	static const char NAME[] = " id=\"surface";
+	char *at = strstr(svg, NAME);
+	char *end = at == NULL ? NULL : strchr(at + strlen(NAME), '"');
+
+	if (end != NULL)
+		memmove(at, end + 1, strlen(end + 1) + 1);
+}
+
 /* <title> and <desc>, for those who hear an SVG: cairo knows neither. They come behind the opening
  * tag of <svg>. */
-static char *with_words(void *mem, const char *svg, const struct chart *c)
+static char *with_words(void *mem, char *svg, const struct chart *c)
 {
 	SCOPE(scratch);
 	enum { ALT_POINTS = 1000 };
-	const char *open = strstr(svg, "<svg ");
-	const char *end = open == NULL ? NULL : strchr(open, '>');
+	char *open = strstr(svg, "<svg ");
+	char *end = open == NULL ? NULL : strchr(open, '>');
 
 	if (end == NULL)
 		return str_dup(mem, svg);
+	drop_surface_id(svg);
 	return str_fmt(mem, "%.*s role=\"img\">\n<title>%s</title>\n<desc>%s</desc>%s",
 		       (int)(end - svg), svg,
 		       words_xml(scratch, words_clean(scratch, c->title, ALT_POINTS)),
@@ -173,7 +186,7 @@ enum status chart_svg(void *mem, const struct chart *c, char **out, size_t *n)
 		status = cairo_surface_status(surface);
 	cairo_surface_destroy(surface);
 	TRY(judge(status, "an SVG"));
-	*out = with_words(mem, (const char *)s.bytes, c);
+	*out = with_words(mem, (char *)s.bytes, c);
 	*n = strlen(*out);
 	return OK;
 }
