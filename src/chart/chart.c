@@ -11,6 +11,7 @@
 #include "chart/canvas.h"
 #include "chart/draw.h"
 #include "chart/frame.h"
+#include "chart/raster.h"
 #include "chart/words.h"
 
 static const struct {
@@ -117,7 +118,6 @@ static enum status judge(cairo_status_t status, const char *what)
 enum status chart_png(void *mem, const struct chart *c, unsigned char **out, size_t *n)
 {
 	SCOPE(scratch);
-	struct sink s = {.mem = scratch};
 	double device = (double)CHART_PNG_WIDTH / CHART_WIDTH;
 	cairo_surface_t *surface =
 		cairo_image_surface_create(CAIRO_FORMAT_RGB24, CHART_PNG_WIDTH, CHART_PNG_HEIGHT);
@@ -125,17 +125,18 @@ enum status chart_png(void *mem, const struct chart *c, unsigned char **out, siz
 
 	cairo_scale(cr, device, device);
 	draw(scratch, cr, c, device);
-	cairo_status_t status = cairo_status(cr);
+	enum status status = judge(cairo_status(cr), "a PNG");
+	cairo_surface_flush(surface);
+	if (status == OK)
+		status = raster_png(mem, cairo_image_surface_get_data(surface), CHART_PNG_WIDTH,
+				    CHART_PNG_HEIGHT, cairo_image_surface_get_stride(surface), out,
+				    n);
 	cairo_destroy(cr);
-	if (status == CAIRO_STATUS_SUCCESS)
-		status = cairo_surface_write_to_png_stream(surface, take, &s);
 	cairo_surface_destroy(surface);
-	TRY(judge(status, "a PNG"));
-	if (s.count > CHART_PNG_BYTES_MAX)
-		return failure(E_INTERNAL, "chart: a PNG of %zu bytes, more than %d", s.count,
+	TRY(status);
+	if (*n > CHART_PNG_BYTES_MAX)
+		return failure(E_INTERNAL, "chart: a PNG of %zu bytes, more than %d", *n,
 			       CHART_PNG_BYTES_MAX);
-	*out = MOVE(mem, s.bytes);
-	*n = s.count;
 	return OK;
 }
 
