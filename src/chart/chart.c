@@ -11,6 +11,7 @@
 #include "chart/canvas.h"
 #include "chart/draw.h"
 #include "chart/frame.h"
+#include "chart/raster.h"
 #include "chart/words.h"
 
 static const struct {
@@ -117,7 +118,6 @@ static enum status judge(cairo_status_t status, const char *what)
 enum status chart_png(void *mem, const struct chart *c, unsigned char **out, size_t *n)
 {
 	SCOPE(scratch);
-	struct sink s = {.mem = scratch};
 	double device = (double)CHART_PNG_WIDTH / CHART_WIDTH;
 	cairo_surface_t *surface =
 		cairo_image_surface_create(CAIRO_FORMAT_RGB24, CHART_PNG_WIDTH, CHART_PNG_HEIGHT);
@@ -125,31 +125,45 @@ enum status chart_png(void *mem, const struct chart *c, unsigned char **out, siz
 
 	cairo_scale(cr, device, device);
 	draw(scratch, cr, c, device);
-	cairo_status_t status = cairo_status(cr);
+	enum status status = judge(cairo_status(cr), "a PNG");
+	cairo_surface_flush(surface);
+	if (status == OK)
+		status = raster_png(mem, cairo_image_surface_get_data(surface), CHART_PNG_WIDTH,
+				    CHART_PNG_HEIGHT, cairo_image_surface_get_stride(surface), out,
+				    n);
 	cairo_destroy(cr);
-	if (status == CAIRO_STATUS_SUCCESS)
-		status = cairo_surface_write_to_png_stream(surface, take, &s);
 	cairo_surface_destroy(surface);
-	TRY(judge(status, "a PNG"));
-	if (s.count > CHART_PNG_BYTES_MAX)
-		return failure(E_INTERNAL, "chart: a PNG of %zu bytes, more than %d", s.count,
+	TRY(status);
+	if (*n > CHART_PNG_BYTES_MAX)
+		return failure(E_INTERNAL, "chart: a PNG of %zu bytes, more than %d", *n,
 			       CHART_PNG_BYTES_MAX);
-	*out = MOVE(mem, s.bytes);
-	*n = s.count;
 	return OK;
+}
+
+/* cairo numbers its surfaces through the life of the process, and nothing refers to the number:
+ * without it the same chart is the same SVG. */
+static void drop_surface_id(char *svg)
+{
+	static const char NAME[] = " id=\"surface";
+	char *at = strstr(svg, NAME);
+	char *end = at == NULL ? NULL : strchr(at + strlen(NAME), '"');
+
+	if (end != NULL)
+		memmove(at, end + 1, strlen(end + 1) + 1);
 }
 
 /* <title> and <desc>, for those who hear an SVG: cairo knows neither. They come behind the opening
  * tag of <svg>. */
-static char *with_words(void *mem, const char *svg, const struct chart *c)
+static char *with_words(void *mem, char *svg, const struct chart *c)
 {
 	SCOPE(scratch);
 	enum { ALT_POINTS = 1000 };
-	const char *open = strstr(svg, "<svg ");
-	const char *end = open == NULL ? NULL : strchr(open, '>');
+	char *open = strstr(svg, "<svg ");
+	char *end = open == NULL ? NULL : strchr(open, '>');
 
 	if (end == NULL)
 		return str_dup(mem, svg);
+	drop_surface_id(svg);
 	return str_fmt(mem, "%.*s role=\"img\">\n<title>%s</title>\n<desc>%s</desc>%s",
 		       (int)(end - svg), svg,
 		       words_xml(scratch, words_clean(scratch, c->title, ALT_POINTS)),
@@ -173,7 +187,7 @@ enum status chart_svg(void *mem, const struct chart *c, char **out, size_t *n)
 		status = cairo_surface_status(surface);
 	cairo_surface_destroy(surface);
 	TRY(judge(status, "an SVG"));
-	*out = with_words(mem, (const char *)s.bytes, c);
+	*out = with_words(mem, (char *)s.bytes, c);
 	*n = strlen(*out);
 	return OK;
 }

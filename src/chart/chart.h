@@ -18,14 +18,14 @@
 /* The nine of AI-001.9, in its order. K(id, name, source, what): name is a word for files and anchors. */
 #define CHART_KINDS(K)                                                                     \
 	K(LINE, "cpu", METRICS, "CPU over time")                                           \
-	K(SCATTER, "memory-cpu", METRICS, "memory against CPU")                            \
+	K(SCATTER, "memory-cpu", METRICS, "relation of memory to CPU")                            \
 	K(BARS, "requests", METRICS, "request rate")                                       \
-	K(PANELS, "resources", METRICS, "CPU, memory and requests on one time axis")       \
+	K(PANELS, "resources", METRICS, "course of CPU, memory and requests")       \
 	K(LOG_VOLUME, "log-volume", LOGS, "log volume over time")                          \
 	K(CLASSES, "error-classes", LOGS, "classes of errors")                             \
 	K(LATENCY, "latency", TRACES, "latency distribution")                              \
 	K(MAP, "service-map", TRACES, "map of service dependencies")                       \
-	K(COMPARISON, "comparison", METRICS, "before and after the remedy")
+	K(COMPARISON, "comparison", METRICS, "state before and after the remedy")
 
 enum chart_kind {
 #define CHART_KIND_ENUM(id, name, source, what) CHART_##id,

@@ -73,25 +73,26 @@ static double label_room(const struct place *p, const struct sankey_node *n)
 
 static void draw_name(struct canvas *c, const struct place *p, const struct sankey_node *n)
 {
-	struct type name = {TYPE_TEXT, true, n->bottleneck ? c->colours->alarm : c->colours->text,
-			    ALIGN_LEFT, 1};
+	uint32_t ink = n->bottleneck ? c->colours->alarm : c->colours->text;
+	struct type name = {TYPE_TEXT, true, ink, ALIGN_LEFT, 1};
 	struct type figures = {TYPE_SMALL, false, c->colours->text, ALIGN_LEFT, 1};
+	struct type word = {TYPE_SMALL, true, ink, ALIGN_LEFT, 1};
+	double high = n->bottleneck ? 46 : 31;
 	double x = column_x(p, n->column) + BAR + 5;
-	double y = row_y(p, n->top + n->height / 2) - 15;
+	double y = row_y(p, n->top + n->height / 2) - high / 2;
 	double room = label_room(p, n);
-	char *text = str_fmt(c->mem, "%s%s", n->name, n->bottleneck ? " \u25c0 bottleneck" : "");
 	char *second = str_fmt(c->mem, "%s own of %s", unit_text(c->mem, "s", n->own_s),
 			       unit_text(c->mem, "s", n->total_s));
-	double wide = fmin(room, fmax(canvas_text_width(c, text, name),
+	double wide = fmin(room, fmax(canvas_text_width(c, n->name, name),
 				      canvas_text_width(c, second, figures)));
-	struct area back = {x - 2, y - 1, x + wide + 3, y + 30};
 
-	y = fmin(fmax(y, p->body.top), p->body.bottom - 30);
-	back.top = y - 1;
-	back.bottom = y + 30;
-	canvas_box(c, back, c->colours->background, 0.8);
-	canvas_text(c, x, y, room, text, name);
+	y = fmin(fmax(y, p->body.top), p->body.bottom - high);
+	canvas_box(c, (struct area){x - 2, y - 1, x + wide + 3, y + high}, c->colours->background,
+		   0.8);
+	canvas_text(c, x, y, room, n->name, name);
 	canvas_text(c, x, y + 15, room, second, figures);
+	if (n->bottleneck)
+		canvas_text(c, x, y + 30, room, "bottleneck", word);
 }
 
 void draw_map(struct canvas *c, const struct chart *chart, struct area body)

@@ -20,8 +20,8 @@ static void place(struct axis *x, struct axis *y, struct area plot)
 
 static char *axis_name(struct canvas *c, const char *name, const struct axis *x)
 {
-	return str_fmt(c->mem, "%s%s%s%s", name, *x->unit.suffix == '\0' ? "" : ", ",
-		       x->unit.suffix, x->scale.logarithmic ? " (logarithmic)" : "");
+	return str_fmt(c->mem, "%s%s", unit_heading(c->mem, name, &x->unit),
+		       x->scale.logarithmic ? " (logarithmic)" : "");
 }
 
 static void range(const struct panel *p, double *high_x, double *high_y)
@@ -170,7 +170,7 @@ static double total_of(const struct chart *chart)
 void draw_classes(struct canvas *c, const struct chart *chart, struct area body)
 {
 	double total = total_of(chart);
-	double each = fmin(34, (body.bottom - body.top) / (double)chart->share_count);
+	double each = fmin(54, (body.bottom - body.top) / (double)chart->share_count);
 	double names = 0;
 
 	for (size_t n = 0; n < chart->share_count; n++)
@@ -219,7 +219,7 @@ struct columns {
 	double name, bar, bar_end, change;
 };
 
-static void draw_amount(struct canvas *c, const struct pair *p, double value, double largest,
+static void draw_amount(struct canvas *c, const char *text, double value, double largest,
 			struct columns at, struct area row, bool after)
 {
 	struct type figure = {TYPE_TEXT, after, c->colours->text, ALIGN_LEFT, 1};
@@ -231,9 +231,18 @@ static void draw_amount(struct canvas *c, const struct pair *p, double value, do
 	if (!after)
 		canvas_hatch(c, bar, c->colours->background, HATCH_RISING);
 	canvas_text(c, bar.right + 6, middle - 8, at.change - bar.right - 8,
-		    str_fmt(c->mem, "%s %s",
-			    after ? "after:" : "before:", unit_text(c->mem, p->unit, value)),
-		    figure);
+		    str_fmt(c->mem, "%s %s", after ? "after:" : "before:", text), figure);
+}
+
+/* Both values of a row in one unit, where the smaller is then not all zeros. */
+static char *amount_text(struct canvas *c, const struct pair *p, double value, double high)
+{
+	struct unit u = unit_for(p->unit, high);
+
+	if (!isfinite(value) || (value != 0 && fabs(value) < u.factor / 20))
+		return unit_text(c->mem, p->unit, value);
+	return str_fmt(c->mem, "%s%s%s", unit_number(c->mem, &u, value),
+		       *u.suffix == '/' ? "" : " ", u.suffix);
 }
 
 /* Every measure has a scale of its own, from zero to its larger value: bars compare before with
@@ -254,8 +263,10 @@ void draw_comparison(struct canvas *c, const struct chart *chart, struct area bo
 		struct type name = {TYPE_TEXT, true, c->colours->text, ALIGN_LEFT, 1};
 		struct type change = {TYPE_TITLE, true, c->colours->text, ALIGN_RIGHT, 1};
 		canvas_text(c, at.name, middle - 8, at.bar - at.name - 8, p->name, name);
-		draw_amount(c, p, p->before, high > 0 ? high : 1, at, first, false);
-		draw_amount(c, p, p->after, high > 0 ? high : 1, at, second, true);
+		draw_amount(c, amount_text(c, p, p->before, high), p->before, high > 0 ? high : 1,
+			    at, first, false);
+		draw_amount(c, amount_text(c, p, p->after, high), p->after, high > 0 ? high : 1, at,
+			    second, true);
 		canvas_text(c, at.change, middle - 10, body.right - at.change, change_text(c, p),
 			    change);
 		if (n > 0)

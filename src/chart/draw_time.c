@@ -107,7 +107,8 @@ static void name_tracks(struct canvas *c, const struct chart *chart, struct pane
 			l.ink = stack_ink(c, t);
 			l.hatch = stack_hatch(t);
 		}
-		bool named = isfinite(l.y) && (track->role != TRACK_DATA || at < NAMED_MAX);
+		bool named = isfinite(l.y) && track->name != NULL &&
+			     (track->role != TRACK_DATA || at < NAMED_MAX);
 		if (named)
 			pane->labels[pane->label_count++] = l;
 		unnamed += !named && track->role == TRACK_DATA && at >= NAMED_MAX;
@@ -232,18 +233,22 @@ static void draw_stack(struct canvas *c, const struct pane *pane, const struct s
 	}
 }
 
+/* From the alert until something was done about it, or to the end. */
 static void tint_alert(struct canvas *c, const struct chart *chart, struct area plot,
 		       const struct scale *x)
 {
 	struct area a = plot;
 
+	a.left = plot.right;
 	for (size_t n = 0; n < chart->mark_count; n++) {
-		if (chart->marks[n].role != MARK_ALERT)
-			continue;
-		a.left = fmax(plot.left, scale_at(x, chart->marks[n].x));
-		if (a.left < a.right)
-			canvas_box(c, a, c->colours->alarm, 0.07);
+		double at = fmax(plot.left, scale_at(x, chart->marks[n].x));
+		if (chart->marks[n].role == MARK_ALERT)
+			a.left = at;
+		if (chart->marks[n].role == MARK_REMEDY)
+			a.right = fmin(a.right, at);
 	}
+	if (a.left < a.right)
+		canvas_box(c, a, c->colours->alarm, 0.07);
 }
 
 static void draw_pane(struct canvas *c, const struct chart *chart, struct pane *pane,

@@ -9,7 +9,7 @@
 
 static const double MARGIN = 16;
 static const double LABEL_WIDTH_MAX = 170;
-static const double SWATCH = 18;
+static const double SWATCH = 20;
 static const double LABEL_HEIGHT = 15;
 
 static struct type quiet(struct canvas *c, enum align align)
@@ -49,8 +49,9 @@ struct axis axis_of(const char *unit, double low, double high, int wanted)
 {
 	struct axis a = {.unit = unit_for(unit, fmax(fabs(low), fabs(high)))};
 
-	a.scale.low = low >= 0 ? 0 : -scale_round_up(0, -low, wanted, a.unit.factor);
-	a.scale.high = scale_round_up(fmin(0, a.scale.low), fmax(high, 0), wanted, a.unit.factor);
+	/* room above, so that nothing touches the edge */
+	a.scale.low = low >= 0 ? 0 : low * 1.05;
+	a.scale.high = high > 0 ? high * 1.05 : a.scale.low < 0 ? 0 : a.unit.factor;
 	a.ticks = ticks_nice(a.scale.low, a.scale.high, wanted, a.unit.factor);
 	return a;
 }
@@ -130,15 +131,9 @@ void frame_times(struct canvas *c, struct area plot, const struct scale *x)
 void frame_heading(struct canvas *c, struct area plot, const char *name, const struct unit *unit)
 {
 	struct type type = {TYPE_SMALL, false, c->colours->quiet_text, ALIGN_LEFT, 1};
-	const char *text = name;
 
-	if (unit->suffix[0] == '/')
-		text = str_fmt(c->mem, "%s, per second", name);
-	else if (str_ends(unit->suffix, "/s"))
-		text = str_fmt(c->mem, "%s, %.1s per second", name, unit->suffix);
-	else if (*unit->suffix != '\0')
-		text = str_fmt(c->mem, "%s, %s", name, unit->suffix);
-	canvas_text(c, MARGIN, plot.top - FRAME_ROW - 3, plot.right - MARGIN, text, type);
+	canvas_text(c, MARGIN, plot.top - FRAME_ROW - 3, plot.right - MARGIN,
+		    unit_heading(c->mem, name, unit), type);
 }
 
 static uint32_t mark_ink(struct canvas *c, enum mark_role role)
@@ -217,6 +212,10 @@ void frame_marks(struct canvas *c, const struct chart *chart, struct area plot,
 		struct type type = {TYPE_SMALL, true, ink, ALIGN_CENTRE, 1};
 		if (at < plot.left - 0.5 || at > plot.right + 0.5)
 			continue;
+		bool on_bars = chart->kind == CHART_BARS || chart->kind == CHART_LOG_VOLUME;
+		if (on_bars) /* told from them by an edge in the background's colour */
+			canvas_line(c, at, top, at, plot.bottom, c->colours->background, 3.5,
+				    DASH_NONE);
 		canvas_line(c, at, top, at, plot.bottom, ink, m->role == MARK_ALERT ? 2 : 1.5,
 			    mark_dash(m->role));
 		canvas_text(c, all[n].left, top - FRAME_ROW, all[n].right - all[n].left, m->label,
@@ -260,11 +259,11 @@ static void spread_labels(struct area plot, struct label *labels, size_t count)
 
 static void draw_swatch(struct canvas *c, double x, const struct label *l)
 {
-	struct area box = {x, l->y - 5, x + SWATCH - 5, l->y + 5};
+	struct area box = {x, l->y - 5, x + SWATCH - 6, l->y + 5};
 
 	switch (l->swatch) {
 	case SWATCH_LINE:
-		canvas_line(c, x, l->y, x + SWATCH - 3, l->y, l->ink, l->thin ? 1 : 2.2, l->dash);
+		canvas_line(c, x, l->y, x + SWATCH - 5, l->y, l->ink, l->thin ? 1 : 2.2, l->dash);
 		break;
 	case SWATCH_BOX:
 		canvas_box(c, box, l->ink, 1);

@@ -1,7 +1,7 @@
 #include "chart/gallery_parts.h"
 
+#include <ctype.h>
 #include <math.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -75,16 +75,27 @@ char *gallery_when(struct making *m, double ms)
 		       ms < alert ? "before" : "after");
 }
 
+/* Both in the unit of the larger, where the smaller is then not all zeros. */
 char *gallery_range(void *mem, const char *unit, double from, double to)
 {
-	struct unit low = unit_for(unit, from);
-	struct unit high = unit_for(unit, to);
-	const char *second = unit_text(mem, unit, to);
-	char *first = unit_text(mem, unit, from);
+	double smaller = fmin(fabs(from), fabs(to));
+	double larger = fmax(fabs(from), fabs(to));
+	struct unit u = unit_for(unit, larger);
 
-	if (str_eq(low.suffix, high.suffix) && *low.suffix != '\0')
-		first = str_ndup(mem, first, strspn(first, "-0123456789."));
-	return str_fmt(mem, "%s to %s", first, second);
+	if (*u.suffix == '\0' || (smaller > 0 && smaller < u.factor / 20))
+		return str_fmt(mem, "%s to %s", unit_text(mem, unit, from),
+			       unit_text(mem, unit, to));
+	return str_fmt(mem, "%s to %s%s%s", unit_number(mem, &u, from), unit_number(mem, &u, to),
+		       *u.suffix == '/' ? "" : " ", u.suffix);
+}
+
+char *gallery_inside(void *mem, const char *name, bool inside)
+{
+	char *copy = str_dup(mem, name);
+
+	if (inside && islower((unsigned char)name[1]))
+		copy[0] = (char)tolower((unsigned char)name[0]);
+	return copy;
 }
 
 double gallery_bin(const struct window *w, size_t most)
@@ -103,12 +114,14 @@ void gallery_words(struct making *m, struct chart *c, const char *title, const c
 			words_time(m->mem, (double)w->start_ms, end), words_time(m->mem, end, end));
 
 	c->title = str_empty(wished) ? title : wished;
-	c->subtitle =
-		str_fmt(m->mem, "%s%s%s, %s", words_clean(m->mem, m->e->object, OBJECT_POINTS),
-			str_empty(shown) ? "" : ": ", shown, span);
+	/* an axis of time says this itself */
+	bool says_when = c->panel_count > 0 && c->x_name == NULL;
+	c->subtitle = str_fmt(
+		m->mem, "%s%s%s%s%s", words_clean(m->mem, m->e->object, OBJECT_POINTS),
+		str_empty(shown) ? "" : ": ", shown, says_when ? "" : ", ", says_when ? "" : span);
 	c->alt = words_clean(m->mem,
-			     str_fmt(m->mem, "%s. %s, %s, %s. %s Alert at %s UTC.", c->title,
-				     chart_kind_what(c->kind),
+			     str_fmt(m->mem, "%s. Shows the %s of %s, %s. %s Alert at %s UTC.",
+				     c->title, chart_kind_what(c->kind),
 				     words_clean(m->mem, m->e->object, OBJECT_POINTS), span, alt,
 				     words_time(m->mem, (double)w->alert_ms, end)),
 			     1000);

@@ -25,7 +25,7 @@ static const struct {
 	      {"warning", LEVEL_WARN}, {"info", LEVEL_INFO},	  {"notice", LEVEL_INFO},
 	      {"debug", LEVEL_DEBUG},  {"trace", LEVEL_DEBUG}};
 
-static const char *const NAMES[LEVEL_COUNT] = {"error", "warn", "info", "debug", "no level"};
+static const char *const NAMES[LEVEL_COUNT] = {"error", "warn", "info", "debug", "unknown"};
 
 static enum level level_of(const struct log_line *l)
 {
@@ -75,10 +75,19 @@ static char *volume_title(struct making *m, const struct volume *v, double all)
 	size_t kept = 0;
 	double *sorted = sorted_copy(m->mem, errors, v->bins, &kept);
 	double median = quantile(sorted, kept, 0.5);
+	size_t before_remedy = 0;
 	size_t most = 0;
 
+	while (before_remedy < v->bins &&
+	       (m->wish->remedied_ms <= 0 || v->end[before_remedy] <= (double)m->wish->remedied_ms))
+		before_remedy++;
+	struct trend t = trend_of(errors, before_remedy);
 	if (v->totals[LEVEL_ERROR] == 0)
 		return str_fmt(m->mem, "No error among %.0f log lines", all);
+	if (t.course == COURSE_STEP && t.after > t.before)
+		return str_fmt(m->mem, "Errors rose from %.0f to %.0f per %s at %s", t.before,
+			       t.after, words_length(m->mem, v->bin),
+			       gallery_when(m, v->start[t.at]));
 	for (size_t n = 1; n < v->bins; n++)
 		if (errors[n] > errors[most])
 			most = n;
@@ -103,7 +112,7 @@ static void make_volume(struct making *m)
 		if (v.totals[level] == 0)
 			continue;
 		tracks[level].name = str_fmt(m->mem, "%s %.0f", NAMES[level], v.totals[level]);
-		str_add(&figures, "%s: %.0f. ", NAMES[level], v.totals[level]);
+		str_add(&figures, "%.0f of level %s. ", v.totals[level], NAMES[level]);
 	}
 	if (all == 0) {
 		gallery_note(m, CHART_LOG_VOLUME, "no log line in the window");
@@ -112,7 +121,7 @@ static void make_volume(struct making *m)
 	struct chart *c = gallery_add(m, CHART_LOG_VOLUME, true);
 	c->panels = NEW(m->mem, struct panel);
 	c->panels[0] =
-		(struct panel){str_fmt(m->mem, "Log lines in %s", words_length(m->mem, v.bin)), "",
+		(struct panel){str_fmt(m->mem, "Log lines per %s", words_length(m->mem, v.bin)), "",
 			       tracks, LEVEL_COUNT};
 	c->panel_count = 1;
 	gallery_words(m, c, volume_title(m, &v, all),
@@ -182,7 +191,7 @@ static void make_classes(struct making *m)
 	c->shares = shares;
 	c->share_count = keep_largest(m, shares, classes);
 	for (size_t n = 0; n < c->share_count; n++)
-		str_add(&figures, "%s: %.0f. ", shares[n].name, shares[n].count);
+		str_add(&figures, "%.0f times %s. ", shares[n].count, shares[n].name);
 	char *title = str_fmt(m->mem, "%s is %.0f %% of %zu errors", shares[0].name,
 			      100 * shares[0].count / (double)errors, errors);
 	if (classes == 1)

@@ -133,12 +133,24 @@ static double time_at(const struct series *s, size_t n)
 	return (double)s->start_ms + (double)n * (double)s->step_ms;
 }
 
+/* What a remedy did is no part of what went wrong. */
+static size_t until_remedy(const struct making *m, const struct series *s)
+{
+	size_t n = 0;
+
+	while (n < s->count &&
+	       (m->wish->remedied_ms <= 0 || time_at(s, n) < (double)m->wish->remedied_ms))
+		n++;
+	return n;
+}
+
 /* "CPU rose from 0.41 to 1.8 cores at 10:41, 5 min before the alert" */
 static char *course_text(struct making *m, const char *name, const struct series *s)
 {
 	const char *unit = series_role_unit(s->role);
-	struct trend t = trend_of(s->values, s->count);
-	double length = (double)s->step_ms * (double)(s->count - 1);
+	size_t count = until_remedy(m, s);
+	struct trend t = trend_of(s->values, count);
+	double length = (double)s->step_ms * ((double)count - 1);
 
 	if (t.course == COURSE_STEP)
 		return str_fmt(m->mem, "%s %s from %s at %s", name,
@@ -183,13 +195,14 @@ static void make_line(struct making *m)
 	c->panels = NEW(m->mem, struct panel);
 	c->panels[0] = panel_of(m, &CPU, all, count);
 	c->panel_count = 1;
-	const char *name = count == 1 ? "CPU"
-				      : str_fmt(m->mem, "CPU of %s",
-						words_clean(m->mem, all[0].series->object, 40));
 	const char *bound = isfinite(limit)
 				    ? str_fmt(m->mem, "limit %s", unit_text(m->mem, "cores", limit))
 				    : "no limit";
-	gallery_words(m, c, course_text(m, name, all[0].series), bound,
+	const char *shown =
+		count == 1 ? bound
+			   : str_fmt(m->mem, "highest on %s, %s",
+				     words_clean(m->mem, all[0].series->object, 40), bound);
+	gallery_words(m, c, course_text(m, "CPU", all[0].series), shown,
 		      str_fmt(m->mem, "%s %zu lines, %s.", figures_text(m, "CPU", all[0].series),
 			      count, bound));
 }
@@ -346,7 +359,7 @@ static void make_bars(struct making *m)
 		return;
 	}
 	struct series *sum = sum_of(m, all, count);
-	struct trend t = trend_of(sum->values, sum->count);
+	struct trend t = trend_of(sum->values, until_remedy(m, sum));
 	struct chart *c = gallery_add(m, CHART_BARS, true);
 	c->panels = NEW(m->mem, struct panel);
 	c->panels[0] = (struct panel){"Requests", "1/s", NEW(m->mem, struct track), 1};
@@ -361,36 +374,50 @@ static void make_bars(struct making *m)
 	gallery_words(m, c, course_text(m, "Requests", sum), "", figures_text(m, "Requests", sum));
 }
 
-/* What changed, in the order in which it did: "requests rose at 10:38, then CPU at 10:41". */
+/* One that changed at a moment. */
+struct change {
+	const char *name;
+	double at;
+	bool up;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	double one = ((const struct change *)a)->at;
+	double other = ((const struct change *)b)->at;
+
+	return (one > other) - (one < other);
+}
+
+/* What changed, in the order in which it did: "Requests rose at 10:36, CPU at 10:37, memory at
+ * 10:40". */
 static char *order_text(struct making *m, const struct measure *const *what,
 			const struct series *const *series, size_t count)
 {
-	SCOPE(scratch);
-	char *text = str_dup(scratch, "");
-	bool done[3] = {0};
+	struct change *changes = NEW_ARRAY(m->mem, struct change, count);
+	char *text = str_dup(m->mem, "");
+	size_t used = 0;
 
-	for (size_t round = 0; round < count; round++) {
-		size_t next = count;
-		double when = INFINITY;
-		struct trend found = {0};
-		for (size_t n = 0; n < count; n++) {
-			struct trend t = trend_of(series[n]->values, series[n]->count);
-			if (done[n] || t.course != COURSE_STEP || time_at(series[n], t.at) >= when)
-				continue;
-			next = n;
-			when = time_at(series[n], t.at);
-			found = t;
-		}
-		if (next == count)
-			break;
-		done[next] = true;
-		str_add(&text, "%s%s %s at %s", round == 0 ? "" : ", then ", what[next]->name,
-			found.after > found.before ? "rose" : "fell",
-			words_time(m->mem, when, (double)m->e->window.alert_ms));
+	for (size_t n = 0; n < count; n++) {
+		struct trend t = trend_of(series[n]->values, until_remedy(m, series[n]));
+		if (t.course == COURSE_STEP)
+			changes[used++] = (struct change){what[n]->name, time_at(series[n], t.at),
+							  t.after > t.before};
 	}
-	if (*text == '\0')
+	if (used == 0)
 		return str_dup(m->mem, "CPU, memory and requests: none changed at one moment");
-	return str_dup(m->mem, text);
+	qsort(changes, used, sizeof(*changes), by_time);
+	for (size_t n = 0; n < used; n++) {
+		const struct change *c = &changes[n];
+		bool same = n > 0 && changes[n - 1].up == c->up;
+		str_add(&text, "%s%s%s at %s", n == 0 ? "" : ", ",
+			gallery_inside(m->mem, c->name, n > 0),
+			same	? ""
+			: c->up ? " rose"
+				: " fell",
+			words_time(m->mem, c->at, (double)m->e->window.alert_ms));
+	}
+	return text;
 }
 
 static void make_panels(struct making *m)
@@ -512,12 +539,9 @@ static double change_of(const struct pair *p)
 	return isfinite(change) ? change : 0;
 }
 
-static char *change_text(struct making *m, const struct pair *p)
+static double size_of(const struct pair *p)
 {
-	double change = change_of(p);
-
-	return str_fmt(m->mem, "%s %s by %.0f %%", p->name, change < 0 ? "fell" : "rose",
-		       100 * fabs(change));
+	return fabs(change_of(p));
 }
 
 /* The two that changed most. */
@@ -529,20 +553,28 @@ static char *comparison_title(struct making *m, const struct chart *c)
 
 	for (size_t n = 1; n < c->pair_count; n++) {
 		const struct pair *p = &c->pairs[n];
-		if (fabs(change_of(p)) > fabs(change_of(most))) {
+		if (size_of(p) > size_of(most)) {
 			second = most;
 			most = p;
-		} else if (second == NULL || fabs(change_of(p)) > fabs(change_of(second))) {
+		} else if (second == NULL || size_of(p) > size_of(second)) {
 			second = p;
 		}
 	}
-	if (fabs(change_of(most)) < 0.05)
+	if (size_of(most) < 0.05)
 		return str_fmt(m->mem, "Nothing changed by 5 %% or more after the remedy at %s",
 			       when);
-	if (second == NULL || fabs(change_of(second)) < 0.05)
-		return str_fmt(m->mem, "%s after the remedy at %s", change_text(m, most), when);
-	return str_fmt(m->mem, "%s and %s after the remedy at %s", change_text(m, most),
-		       change_text(m, second), when);
+	char *text = str_fmt(m->mem, "%s %s by %.0f %%", most->name,
+			     change_of(most) < 0 ? "fell" : "rose", 100 * size_of(most));
+	if (second != NULL && size_of(second) >= 0.05) {
+		bool same = (change_of(most) < 0) == (change_of(second) < 0);
+		str_add(&text, " and %s%s by %.0f %%", gallery_inside(m->mem, second->name, true),
+			same			? ""
+			: change_of(second) < 0 ? " fell"
+						: " rose",
+			100 * size_of(second));
+	}
+	str_add(&text, " after the remedy at %s", when);
+	return text;
 }
 
 void gallery_comparison(struct making *m)
@@ -571,6 +603,6 @@ void gallery_comparison(struct making *m)
 	struct chart *made = gallery_add(m, CHART_COMPARISON, false);
 	made->pairs = c.pairs;
 	made->pair_count = c.pair_count;
-	gallery_words(m, made, comparison_title(m, made),
-		      "medians from the alert to the remedy, and since", figures);
+	gallery_words(m, made, comparison_title(m, made), "medians until the remedy and since",
+		      figures);
 }

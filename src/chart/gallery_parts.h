@@ -28,6 +28,9 @@ char *gallery_when(struct making *m, double ms);
 /* "0.41 to 1.8 cores" */
 char *gallery_range(void *mem, const char *unit, double from, double to);
 
+/* A measure's name; inside a sentence "Memory" is "memory", "CPU" stays. */
+char *gallery_inside(void *mem, const char *name, bool inside);
+
 void gallery_mark(struct making *m, struct chart *c, enum mark_role role, double x, const char *label);
 
 /* Whole, nice parts of the window, `most` at most; ms. */

@@ -38,7 +38,7 @@ static struct durations durations_of(struct making *m, const char *service)
 		all[d.count++] = seconds;
 		if (s->start_us / 1000 < e->window.alert_ms)
 			early[d.early_count++] = seconds;
-		else
+		else if (m->wish->remedied_ms <= 0 || s->start_us / 1000 < m->wish->remedied_ms)
 			late[d.late_count++] = seconds;
 	}
 	d.all = sorted_copy(m->mem, all, d.count, &d.count);
@@ -160,7 +160,7 @@ static void make_map(struct making *m)
 	}
 	for (size_t n = 0; n < map->node_count; n++) {
 		own += map->nodes[n].own_s;
-		str_add(&figures, "%s: %s of its own, of %s. ", map->nodes[n].name,
+		str_add(&figures, "%s spends %s itself, of %s. ", map->nodes[n].name,
 			unit_text(m->mem, "s", map->nodes[n].own_s),
 			unit_text(m->mem, "s", map->nodes[n].total_s));
 	}

@@ -322,37 +322,100 @@ static void set_heights(struct sankey *m)
 		m->nodes[n].height = fmax(LEAST, node_seconds(m, n) * per_second);
 	for (size_t n = 0; n < m->call_count; n++)
 		m->calls[n].height = fmax(LEAST / 2, m->calls[n].seconds * per_second);
-	for (size_t column = 0; column < m->columns; column++) {
-		double top = GAP / 2;
-		for (size_t n = 0; n < m->node_count; n++) {
-			if (m->nodes[n].column != column)
-				continue;
-			m->nodes[n].top = top;
-			top += m->nodes[n].height + GAP;
-		}
-		for (size_t n = 0; n < m->node_count; n++)
-			if (m->nodes[n].column == column)
-				m->nodes[n].top += fmax(0, 1 - top) / 2;
-	}
 }
 
-/* Bands leave and arrive in the order of what they lead to, so that they cross as little as can be.
- */
-static void set_bands(struct sankey *m)
+/* Of the bands that leave a node, those to near columns are above those that go on, so that these
+ * pass below the nodes between. */
+static bool leaves_above(const struct sankey *m, const struct sankey_call *a,
+			 const struct sankey_call *b)
+{
+	size_t one = m->nodes[a->to].column;
+	size_t other = m->nodes[b->to].column;
+
+	return one != other ? one < other : a->to < b->to;
+}
+
+static void leave(struct sankey *m, size_t node)
 {
 	for (size_t n = 0; n < m->call_count; n++) {
 		struct sankey_call *call = &m->calls[n];
-		call->from_top = m->nodes[call->from].top;
+		if (call->from != node || call->back)
+			continue;
+		call->from_top = m->nodes[node].top;
+		for (size_t o = 0; o < m->call_count; o++) {
+			const struct sankey_call *other = &m->calls[o];
+			if (other->from == node && !other->back && leaves_above(m, other, call))
+				call->from_top += other->height;
+		}
+	}
+}
+
+/* Where a node would lie if its bands were straight. */
+static double wish_of(const struct sankey *m, size_t node)
+{
+	double sum = 0;
+	double weight = 0;
+
+	for (size_t n = 0; n < m->call_count; n++) {
+		const struct sankey_call *call = &m->calls[n];
+		if (call->to != node || call->back)
+			continue;
+		sum += call->from_top * call->height;
+		weight += call->height;
+	}
+	return weight > 0 ? sum / weight : 0;
+}
+
+static size_t sorted_column(const struct sankey *m, size_t column, size_t *members)
+{
+	size_t count = 0;
+
+	for (size_t n = 0; n < m->node_count; n++) {
+		if (m->nodes[n].column != column)
+			continue;
+		size_t at = count++;
+		for (; at > 0 && wish_of(m, members[at - 1]) > wish_of(m, n); at--)
+			members[at] = members[at - 1];
+		members[at] = n;
+	}
+	return count;
+}
+
+/* From left to right: each node as near to its wish as those above it allow, and all of them
+ * inside. */
+static void set_tops(struct sankey *m)
+{
+	for (size_t column = 0; column < m->columns; column++) {
+		size_t members[SANKEY_MAX];
+		size_t count = sorted_column(m, column, members);
+		double least = 0;
+		double floor_y = 1;
+		for (size_t n = 0; n < count; n++) {
+			struct sankey_node *node = &m->nodes[members[n]];
+			node->top = fmax(least, wish_of(m, members[n]));
+			least = node->top + node->height + GAP;
+		}
+		for (size_t n = count; n > 0; n--) {
+			struct sankey_node *node = &m->nodes[members[n - 1]];
+			node->top = fmax(0, fmin(node->top, floor_y - node->height));
+			floor_y = node->top - GAP;
+		}
+		for (size_t n = 0; n < count; n++)
+			leave(m, members[n]);
+	}
+}
+
+/* Bands arrive in the order of where they come from. */
+static void set_arrivals(struct sankey *m)
+{
+	for (size_t n = 0; n < m->call_count; n++) {
+		struct sankey_call *call = &m->calls[n];
 		call->to_top = m->nodes[call->to].top;
 		for (size_t o = 0; o < m->call_count; o++) {
 			const struct sankey_call *other = &m->calls[o];
-			if (o == n || other->back)
-				continue;
-			if (other->from == call->from &&
-			    m->nodes[other->to].top < m->nodes[call->to].top)
-				call->from_top += other->height;
-			if (other->to == call->to &&
-			    m->nodes[other->from].top < m->nodes[call->from].top)
+			if (other->to == call->to && !other->back &&
+			    (other->from_top < call->from_top ||
+			     (other->from_top == call->from_top && o < n)))
 				call->to_top += other->height;
 		}
 	}
@@ -376,7 +439,8 @@ struct sankey *sankey_of(void *mem, const struct trace_span *spans, size_t count
 	mark_bottleneck(m);
 	set_columns(m);
 	set_heights(m);
-	set_bands(m);
+	set_tops(m);
+	set_arrivals(m);
 	return m;
 }
 

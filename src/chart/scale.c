@@ -13,16 +13,13 @@ double scale_at(const struct scale *s, double value)
 	return s->from + (at - low) / (high - low) * (s->to - s->from);
 }
 
-/* The smallest of 1, 2, 5, 10 times a power of ten that is not below `rough`. */
+/* The one of 1, 2, 5 times a power of ten that is nearest on a logarithmic scale. */
 static double nice_step(double rough)
 {
-	static const double NICE[] = {1, 2, 5, 10};
 	double power = pow(10, floor(log10(rough)));
+	double part = rough / power;
 
-	for (size_t n = 0; n < sizeof(NICE) / sizeof(NICE[0]); n++)
-		if (rough <= NICE[n] * power * (1 + 1e-9))
-			return NICE[n] * power;
-	return 10 * power;
+	return power * (part < sqrt(2) ? 1 : part < sqrt(10) ? 2 : part < sqrt(50) ? 5 : 10);
 }
 
 static double step_for(double low, double high, int wanted, double factor)
@@ -53,14 +50,6 @@ struct ticks ticks_nice(double low, double high, int wanted, double factor)
 	}
 	fill(&t, low, high, step_for(low, high, wanted, factor));
 	return t;
-}
-
-double scale_round_up(double low, double high, int wanted, double factor)
-{
-	if (!(high > low) || !isfinite(high - low))
-		return low + factor;
-	double step = step_for(low, high, wanted, factor);
-	return ceil(high / step - 1e-9) * step;
 }
 
 struct ticks ticks_logarithmic(double low, double high, int wanted, double factor)

@@ -25,7 +25,7 @@ struct ticks {
 	double step;
 };
 
-/* About `wanted` (2 to 12) multiples of 1, 2 or 5 times a power of ten, in units of `factor`, all inside low to high
+/* About `wanted` (2 to 12; half as many again at most) multiples of 1, 2 or 5 times a power of ten, in units of `factor`, all inside low to high
  * (Heckbert, Nice Numbers for Graph Labels, Graphics Gems, 1990). low == high gives one tick. */
 struct ticks ticks_nice(double low, double high, int wanted, double factor);
 
@@ -34,6 +34,3 @@ struct ticks ticks_logarithmic(double low, double high, int wanted, double facto
 
 /* Whole seconds, minutes, hours or days of UTC inside from to to (ms since the epoch), `wanted` at most; step in ms. */
 struct ticks ticks_time(double from_ms, double to_ms, int wanted);
-
-/* The first nice number above: where an axis that shows `high` ends. */
-double scale_round_up(double low, double high, int wanted, double factor);

@@ -1,6 +1,7 @@
 #include "chart/unit.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -89,16 +90,34 @@ static void drop_zeros(char *number)
 		number[n - 1] = '\0';
 }
 
+char *unit_number(void *mem, const struct unit *u, double value)
+{
+	double shown = value / u->factor;
+	int before = fabs(shown) < 1 ? 1 : (int)floor(log10(fabs(shown))) + 1;
+	char number[512]; /* 1e308 has 309 digits */
+
+	str_print(number, sizeof(number), "%.*f", before >= 3 ? 0 : 3 - before, shown);
+	drop_zeros(number);
+	return str_dup(mem, number);
+}
+
 char *unit_text(void *mem, const char *unit, double value)
 {
 	if (!isfinite(value))
 		return str_dup(mem, "unknown");
-	struct unit u = unit_for(unit, value);
-	double shown = value / u.factor;
-	int before = fabs(shown) < 1 ? 1 : (int)floor(log10(fabs(shown))) + 1;
-	char number[64];
-	str_print(number, sizeof(number), "%.*f", before >= 3 ? 0 : 3 - before, shown);
-	drop_zeros(number);
-	return str_fmt(mem, "%s%s%s", number, *u.suffix == '\0' || *u.suffix == '/' ? "" : " ",
-		       u.suffix);
+	/* what would be rounded up to 1024 MiB is 1 GiB */
+	struct unit u = unit_for(unit, value * 1.0005);
+	bool joined = *u.suffix == '\0' || *u.suffix == '/';
+	return str_fmt(mem, "%s%s%s", unit_number(mem, &u, value), joined ? "" : " ", u.suffix);
+}
+
+char *unit_heading(void *mem, const char *name, const struct unit *u)
+{
+	if (*u->suffix == '\0')
+		return str_dup(mem, name);
+	if (*u->suffix == '/')
+		return str_fmt(mem, "%s, per second", name);
+	if (str_ends(u->suffix, "/s"))
+		return str_fmt(mem, "%s, %.1s per second", name, u->suffix);
+	return str_fmt(mem, "%s, %s", name, u->suffix);
 }

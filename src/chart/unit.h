@@ -17,6 +17,12 @@ struct unit unit_for(const char *unit, double largest);
 /* value with as many decimals as a grid of `step` (in the base unit) needs, without the suffix; "0" for zero. */
 char *unit_tick(void *mem, const struct unit *u, double value, double step);
 
+/* value in the step `u`, three significant figures, without the suffix. `value` is finite. */
+char *unit_number(void *mem, const struct unit *u, double value);
+
 /* "1.8 cores", "512 MiB", "120 ms", "93 %": three significant figures, the step chosen for this value alone. "unknown" for
  * what is not finite. */
 char *unit_text(void *mem, const char *unit, double value);
+
+/* What an axis is called: "CPU, cores", "Requests, per second", "Restarts". */
+char *unit_heading(void *mem, const char *name, const struct unit *u);

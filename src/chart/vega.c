@@ -39,16 +39,14 @@ static json_t *rows(json_t *values)
 }
 
 /* The axis of time says that it is UTC; Vega would show the reader's own zone. */
-static json_t *time_channel(void)
+static json_t *time_channel(struct sheet *s)
 {
-	return json_pack("{s:s, s:s, s:{s:s}, s:s}", "field", "t", "type", "temporal", "scale",
-			 "type", "utc", "title", "time (UTC)");
-}
+	const struct window *w = &s->chart->window;
+	bool days = (double)w->end_ms - (double)w->start_ms > 36 * 3600e3;
 
-static char *named_with_unit(struct sheet *s, const char *name, const struct unit *u)
-{
-	return str_fmt(s->mem, "%s%s%s", words_clean(s->mem, name, TEXT_POINTS),
-		       *u->suffix == '\0' ? "" : ", ", u->suffix);
+	return json_pack("{s:s, s:s, s:{s:s}, s:s, s:{s:s}}", "field", "t", "type", "temporal",
+			 "scale", "type", "utc", "title", "time (UTC)", "axis", "format",
+			 days ? "%b %d" : "%H:%M");
 }
 
 static struct unit unit_of(const struct panel *p)
@@ -104,12 +102,6 @@ static void add_marks(struct sheet *s, json_t *layers, json_t *(*channel)(struct
 	}
 }
 
-static json_t *utc(struct sheet *s)
-{
-	(void)s;
-	return time_channel();
-}
-
 static void add_line_rows(struct sheet *s, json_t *values, const struct track *t, double factor)
 {
 	struct points p =
@@ -159,16 +151,17 @@ static json_t *lines(struct sheet *s, const struct panel *p)
 	for (size_t t = 0; t < p->track_count; t++)
 		add_line_rows(s, values, &p->tracks[t], u.factor);
 	name_lines(s, p, colours, dashes);
-	json_array_append_new(layers,
-			      json_pack("{s:o, s:{s:s}, s:{s:o, s:{s:s, s:s, s:s}, s:{s:s, s:s, "
-					"s:o, s:n}, s:{s:s, s:s, s:o, s:n}}}",
-					"data", rows(values), "mark", "type", "line", "encoding",
-					"x", time_channel(), "y", "field", "v", "type",
-					"quantitative", "title", named_with_unit(s, p->name, &u),
-					"color", "field", "name", "type", "nominal", "scale",
-					colours, "title", "strokeDash", "field", "name", "type",
-					"nominal", "scale", dashes, "title"));
-	add_marks(s, layers, utc, 1);
+	json_array_append_new(
+		layers,
+		json_pack("{s:o, s:{s:s}, s:{s:o, s:{s:s, s:s, s:s}, s:{s:s, s:s, "
+			  "s:o, s:n}, s:{s:s, s:s, s:o, s:n}}}",
+			  "data", rows(values), "mark", "type", "line", "encoding", "x",
+			  time_channel(s), "y", "field", "v", "type", "quantitative", "title",
+			  unit_heading(s->mem, words_clean(s->mem, p->name, TEXT_POINTS), &u),
+			  "color", "field", "name", "type", "nominal", "scale", colours, "title",
+			  "strokeDash", "field", "name", "type", "nominal", "scale", dashes,
+			  "title"));
+	add_marks(s, layers, time_channel, 1);
 	return layers;
 }
 
@@ -215,11 +208,12 @@ static json_t *bars(struct sheet *s, const struct panel *p, json_t *x, double fa
 {
 	struct unit u = unit_of(p);
 	json_t *values = json_array();
-	json_t *encoding =
-		json_pack("{s:o, s:{s:s}, s:{s:s, s:s, s:s}, s:{s:s}, s:{s:s, s:s, s:o, s:n}}", "x",
-			  x, "x2", "field", "t2", "y", "field", "low", "type", "quantitative",
-			  "title", named_with_unit(s, p->name, &u), "y2", "field", "high", "color",
-			  "field", "name", "type", "nominal", "scale", bar_colours(s, p), "title");
+	json_t *encoding = json_pack(
+		"{s:o, s:{s:s}, s:{s:s, s:s, s:s}, s:{s:s}, s:{s:s, s:s, s:o, s:n}}", "x", x, "x2",
+		"field", "t2", "y", "field", "low", "type", "quantitative", "title",
+		unit_heading(s->mem, words_clean(s->mem, p->name, TEXT_POINTS), &u), "y2", "field",
+		"high", "color", "field", "name", "type", "nominal", "scale", bar_colours(s, p),
+		"title");
 
 	if (p->track_count == 1) /* one thing needs no legend */
 		json_object_set_new(json_object_get(encoding, "color"), "legend", json_null());
@@ -235,8 +229,8 @@ static void over_time(struct sheet *s, json_t *spec)
 	if (s->chart->kind == CHART_LINE) {
 		layers = lines(s, &s->chart->panels[0]);
 	} else {
-		layers = bars(s, &s->chart->panels[0], time_channel(), 1);
-		add_marks(s, layers, utc, 1);
+		layers = bars(s, &s->chart->panels[0], time_channel(s), 1);
+		add_marks(s, layers, time_channel, 1);
 	}
 	json_object_set_new(spec, "layer", layers);
 }
@@ -259,41 +253,84 @@ static void panels(struct sheet *s, json_t *spec)
 	json_object_del(spec, "height");
 }
 
-static void scatter(struct sheet *s, json_t *spec)
+/* Circle before, triangle since, as in the drawing. */
+static void name_clouds(struct sheet *s, const struct panel *p, json_t *colours, json_t *shapes)
 {
-	const struct panel *p = &s->chart->panels[0];
-	struct unit u = unit_of(p);
+	static const char *const SHAPES[] = {"circle", "triangle-up", "cross"};
+	json_t *names = json_array();
+	json_t *inks = json_array();
+	json_t *forms = json_array();
+	size_t nth = 0;
+
+	for (size_t t = 0; t < p->track_count; t++) {
+		bool fit = p->tracks[t].role == TRACK_FIT;
+		json_array_append_new(names, words(s, p->tracks[t].name));
+		json_array_append_new(inks, colour(s, fit	 ? s->colours->text
+						      : nth == 0 ? s->colours->series[0]
+								 : s->colours->alarm));
+		json_array_append_new(forms, json_string(SHAPES[fit ? 2 : nth]));
+		nth += !fit && nth == 0;
+	}
+	json_object_set(colours, "domain", names);
+	json_object_set_new(shapes, "domain", names);
+	json_object_set_new(colours, "range", inks);
+	json_object_set_new(shapes, "range", forms);
+}
+
+static json_t *cloud_rows(struct sheet *s, const struct track *track, double factor_x,
+			  double factor_y)
+{
+	json_t *values = json_array();
+
+	for (size_t n = 0; n < track->count; n++)
+		if (isfinite(track->x[n]) && isfinite(track->y[n]))
+			json_array_append_new(values, json_pack("{s:o, s:o, s:o}", "x",
+								number(track->x[n] / factor_x), "v",
+								number(track->y[n] / factor_y),
+								"name", words(s, track->name)));
+	return rows(values);
+}
+
+static double widest_of(const struct panel *p)
+{
 	double widest = 0;
-	json_t *layers = json_array();
 
 	for (size_t t = 0; t < p->track_count; t++)
 		for (size_t n = 0; n < p->tracks[t].count; n++)
 			widest = isfinite(p->tracks[t].x[n]) ? fmax(widest, p->tracks[t].x[n])
 							     : widest;
-	struct unit ux = unit_for(s->chart->x_unit, widest);
+	return widest;
+}
+
+static void scatter(struct sheet *s, json_t *spec)
+{
+	const struct panel *p = &s->chart->panels[0];
+	struct unit u = unit_of(p);
+	struct unit ux = unit_for(s->chart->x_unit, widest_of(p));
+	json_t *layers = json_array();
+	json_t *colours = mem_own(s->mem, json_object());
+	json_t *shapes = mem_own(s->mem, json_object());
+
+	name_clouds(s, p, colours, shapes);
 	for (size_t t = 0; t < p->track_count; t++) {
 		const struct track *track = &p->tracks[t];
-		json_t *values = json_array();
 		bool fit = track->role == TRACK_FIT;
-		for (size_t n = 0; n < track->count; n++)
-			if (isfinite(track->x[n]) && isfinite(track->y[n]))
-				json_array_append_new(values,
-						      json_pack("{s:o, s:o, s:o}", "x",
-								number(track->x[n] / ux.factor),
-								"v", number(track->y[n] / u.factor),
-								"name", words(s, track->name)));
-		json_array_append_new(
-			layers,
-			json_pack("{s:o, s:{s:s}, s:{s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:{s:s, "
-				  "s:s, s:n}, s:o*}}",
-				  "data", rows(values), "mark", "type", fit ? "line" : "point",
-				  "encoding", "x", "field", "x", "type", "quantitative", "title",
-				  named_with_unit(s, s->chart->x_name, &ux), "y", "field", "v",
-				  "type", "quantitative", "title", named_with_unit(s, p->name, &u),
-				  "color", "field", "name", "type", "nominal", "title", "shape",
-				  fit ? NULL
-				      : json_pack("{s:s, s:s, s:n}", "field", "name", "type",
-						  "nominal", "title")));
+		json_t *encoding = json_pack(
+			"{s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:O, s:n}}", "x",
+			"field", "x", "type", "quantitative", "title",
+			unit_heading(s->mem, words_clean(s->mem, s->chart->x_name, TEXT_POINTS),
+				     &ux),
+			"y", "field", "v", "type", "quantitative", "title",
+			unit_heading(s->mem, words_clean(s->mem, p->name, TEXT_POINTS), &u),
+			"color", "field", "name", "type", "nominal", "scale", colours, "title");
+		if (!fit)
+			json_object_set_new(encoding, "shape",
+					    json_pack("{s:s, s:s, s:O, s:n}", "field", "name",
+						      "type", "nominal", "scale", shapes, "title"));
+		json_array_append_new(layers, json_pack("{s:o, s:{s:s}, s:o}", "data",
+							cloud_rows(s, track, ux.factor, u.factor),
+							"mark", "type", fit ? "line" : "point",
+							"encoding", encoding));
 	}
 	json_object_set_new(spec, "layer", layers);
 }
@@ -310,9 +347,13 @@ static struct unit duration_unit(const struct chart *c)
 static json_t *duration_channel(struct sheet *s)
 {
 	struct unit u = duration_unit(s->chart);
+	char *title = str_fmt(
+		s->mem, "%s%s",
+		unit_heading(s->mem, words_clean(s->mem, s->chart->x_name, TEXT_POINTS), &u),
+		s->chart->x_logarithmic ? " (logarithmic)" : "");
 
 	return json_pack("{s:s, s:s, s:s, s:{s:s, s:b}}", "field", "t", "type", "quantitative",
-			 "title", named_with_unit(s, s->chart->x_name, &u), "scale", "type",
+			 "title", title, "scale", "type",
 			 s->chart->x_logarithmic ? "log" : "linear", "nice", false);
 }
 
@@ -388,18 +429,22 @@ static json_t *node_rows(struct sheet *s)
 	for (size_t n = 0; n < m->node_count; n++) {
 		const struct sankey_node *node = &m->nodes[n];
 		double x = (double)node->column;
-		json_array_append_new(
-			values,
-			json_pack("{s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "x", x, "x2", x + 0.06,
-				  "low", node->top, "high", node->top + node->height, "middle",
-				  node->top + node->height / 2, "ink",
-				  colour(s, node->bottleneck ? s->colours->alarm
-							     : s->colours->series[0]),
-				  "label",
-				  words(s, str_fmt(s->mem, "%s%s: %s own of %s", node->name,
-						   node->bottleneck ? " (bottleneck)" : "",
-						   unit_text(s->mem, "s", node->own_s),
-						   unit_text(s->mem, "s", node->total_s)))));
+		json_t *lines = json_array(); /* one below the other */
+		json_array_append_new(lines, words(s, node->name));
+		json_array_append_new(lines,
+				      words(s, str_fmt(s->mem, "%s own of %s",
+						       unit_text(s->mem, "s", node->own_s),
+						       unit_text(s->mem, "s", node->total_s))));
+		if (node->bottleneck)
+			json_array_append_new(lines, json_string("bottleneck"));
+		json_array_append_new(values,
+				      json_pack("{s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "x", x, "x2",
+						x + 0.06, "low", node->top, "high",
+						node->top + node->height, "middle",
+						node->top + node->height / 2, "ink",
+						colour(s, node->bottleneck ? s->colours->alarm
+									   : s->colours->series[0]),
+						"label", lines));
 	}
 	return values;
 }
@@ -446,14 +491,18 @@ static void comparison(struct sheet *s, json_t *spec)
 		json_t *values = json_pack("[{s:s, s:o}, {s:s, s:o}]", "when", "before", "v",
 					   number(p->before / u.factor), "when", "after", "v",
 					   number(p->after / u.factor));
-		json_array_append_new(all, json_pack("{s:i, s:o, s:s, s:{s:{s:s, s:s, s:n, s:n}, "
-						     "s:{s:s, s:s, s:s}, s:{s:s, s:s, s:n}}}",
-						     "width", WIDTH, "data", rows(values), "mark",
-						     "bar", "encoding", "y", "field", "when",
-						     "type", "nominal", "sort", "title", "x",
-						     "field", "v", "type", "quantitative", "title",
-						     named_with_unit(s, p->name, &u), "color",
-						     "field", "when", "type", "nominal", "legend"));
+		json_array_append_new(
+			all,
+			json_pack(
+				"{s:i, s:o, s:s, s:{s:{s:s, s:s, s:n, s:n}, "
+				"s:{s:s, s:s, s:s}, s:{s:s, s:s, s:n}}}",
+				"width", WIDTH, "data", rows(values), "mark", "bar", "encoding",
+				"y", "field", "when", "type", "nominal", "sort", "title", "x",
+				"field", "v", "type", "quantitative", "title",
+				unit_heading(s->mem, words_clean(s->mem, p->name, TEXT_POINTS), &u),
+				"color", "field", "when", "type", "nominal", "legend", "scale",
+				"domain", "before", "after", "range",
+				colour(s, s->colours->neutral), colour(s, s->colours->series[0])));
 	}
 	json_object_set_new(spec, "vconcat", all);
 	json_object_del(spec, "width");

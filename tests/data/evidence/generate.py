@@ -85,8 +85,8 @@ def surge_lines(r):
 
 def surge_spans(r):
     spans = []
-    for n in range(90):
-        minute = n * 1.0
+    for n in range(120):
+        minute = 30 + n / 2
         slow = rise(minute, 54, 6) * (1 - rise(minute, 73, 3))
         trace = f"{r.getrandbits(64):016x}"
         count = 0
@@ -99,7 +99,7 @@ def surge_spans(r):
                           "start_us": int(start), "duration_us": int(length), "failed": failed})
             return me
 
-        begin = (START + minute * 60000 + r.randrange(30000)) * 1000
+        begin = (START + minute * 60000 + r.randrange(20000)) * 1000
         query = 1000 * r.lognormvariate(math.log(25 + 700 * slow), 0.5)
         stock = 1000 * r.lognormvariate(math.log(8), 0.3)
         auth = 1000 * r.lognormvariate(math.log(4), 0.3)

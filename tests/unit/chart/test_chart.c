@@ -198,7 +198,7 @@ static void a_gap_is_not_bridged(void **state)
 			y[n] = round == 1 && n >= 40 && n < 60 ? NAN : 1;
 		c.panels->tracks[0].y = y;
 		struct pixels p = draw(mem, &c);
-		for (int row = 150; row < p.height; row++)
+		for (int row = 125; row < p.height; row++)
 			most[round] = in_row(&p, row, ink) > most[round] ? in_row(&p, row, ink)
 									 : most[round];
 		cairo_surface_destroy(p.surface);

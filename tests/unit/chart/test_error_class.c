@@ -18,7 +18,7 @@ static void an_error_is_known_by_its_name(void **state)
 		{"at 10:41 caught com.a.b$PoolTimeoutException.", "PoolTimeoutException"},
 		{"container cart was OOMKilled", "OOMKilled"},
 		{"Error: Error ValueError", "ValueError"},
-		{"timeout after 5000 ms on 10.0.0.7", "timeout after <n> ms on <n>"},
+		{"timeout after 5000 ms on 10.0.0.7", "timeout after <n> ms on <n>.<n>.<n>.<n>"},
 		{"", "(empty line)"},
 	};
 

@@ -27,7 +27,7 @@ static void ticks_are_multiples_of_1_2_or_5_inside_the_range(void **state)
 			struct ticks t = ticks_nice(RANGES[r][0], RANGES[r][1], wanted, 1);
 			double slack = t.step * 1e-6;
 			assert_true(is_nice(t.step));
-			assert_true(t.count >= 1 && t.count <= (size_t)wanted + 1);
+			assert_true(t.count >= 1 && t.count <= (size_t)(wanted * 3 / 2) + 1);
 			assert_true(t.at[0] >= RANGES[r][0] - slack &&
 				    t.at[t.count - 1] <= RANGES[r][1] + slack);
 			for (size_t n = 0; n < t.count; n++)
@@ -103,14 +103,6 @@ static void places_follow_values(void **state)
 	assert_true(scale_at(&point, 2) == 5);
 }
 
-static void an_axis_ends_at_a_nice_number_above(void **state)
-{
-	(void)state;
-	assert_true(scale_round_up(0, 1.83, 5, 1) == 2);
-	assert_true(scale_round_up(0, 96, 5, 1) == 100);
-	assert_true(scale_round_up(0, 0, 5, 1) > 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,7 +112,6 @@ int main(void)
 		cmocka_unit_test(times_are_whole_in_utc),
 		cmocka_unit_test(a_logarithmic_axis_has_1_2_5_and_only_powers_when_those_are_many),
 		cmocka_unit_test(places_follow_values),
-		cmocka_unit_test(an_axis_ends_at_a_nice_number_above),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
