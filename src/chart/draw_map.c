@@ -63,15 +63,19 @@ static void draw_node(struct canvas *c, const struct place *p, const struct sank
 		canvas_hatch(c, bar, c->colours->background, HATCH_RISING);
 }
 
-/* Up to the next column, and to the edge behind the last. */
-static double label_room(const struct place *p, const struct sankey_node *n)
+/* Up to the next column, or to the edge behind the last. */
+static double label_room(const struct place *p, const struct sankey_node *n, size_t columns)
 {
-	double room = p->body.right - column_x(p, n->column) - BAR - 5;
+	double x = column_x(p, n->column) + BAR + 5;
 
-	return p->apart > 0 ? fmin(room, fmax(p->apart, LABEL) - BAR - 10) : room;
+	return (n->column + 1 == columns ? p->body.right : column_x(p, n->column + 1) - 5) - x;
 }
 
-static void draw_name(struct canvas *c, const struct place *p, const struct sankey_node *n)
+/* In narrow columns the shorter words. */
+static const double NARROW = 120;
+
+static void draw_name(struct canvas *c, const struct place *p, const struct sankey_node *n,
+		      size_t columns)
 {
 	uint32_t ink = n->bottleneck ? c->colours->alarm : c->colours->text;
 	struct type name = {TYPE_TEXT, true, ink, ALIGN_LEFT, 1};
@@ -80,9 +84,11 @@ static void draw_name(struct canvas *c, const struct place *p, const struct sank
 	double high = n->bottleneck ? 46 : 31;
 	double x = column_x(p, n->column) + BAR + 5;
 	double y = row_y(p, n->top + n->height / 2) - high / 2;
-	double room = label_room(p, n);
-	char *second = str_fmt(c->mem, "%s own of %s", unit_text(c->mem, "s", n->own_s),
-			       unit_text(c->mem, "s", n->total_s));
+	double room = label_room(p, n, columns);
+	char *own = unit_text(c->mem, "s", n->own_s);
+	char *second = room < NARROW ? str_fmt(c->mem, "%s own", own)
+				     : str_fmt(c->mem, "%s own of %s", own,
+					       unit_text(c->mem, "s", n->total_s));
 	double wide = fmin(room, fmax(canvas_text_width(c, n->name, name),
 				      canvas_text_width(c, second, figures)));
 
@@ -108,5 +114,5 @@ void draw_map(struct canvas *c, const struct chart *chart, struct area body)
 	for (size_t n = 0; n < m->node_count; n++)
 		draw_node(c, &p, &m->nodes[n]);
 	for (size_t n = 0; n < m->node_count; n++)
-		draw_name(c, &p, &m->nodes[n]);
+		draw_name(c, &p, &m->nodes[n], m->columns);
 }

@@ -156,6 +156,15 @@ void draw_latency(struct canvas *c, const struct chart *chart, struct area body)
 	frame_marks(c, chart, plot, &x.scale, body.top + rows);
 }
 
+static double largest_of(const struct chart *chart)
+{
+	double largest = 1;
+
+	for (size_t n = 0; n < chart->share_count; n++)
+		largest = fmax(largest, chart->shares[n].count);
+	return largest;
+}
+
 static double total_of(const struct chart *chart)
 {
 	double total = 0;
@@ -170,6 +179,7 @@ static double total_of(const struct chart *chart)
 void draw_classes(struct canvas *c, const struct chart *chart, struct area body)
 {
 	double total = total_of(chart);
+	double largest = largest_of(chart);
 	double each = fmin(54, (body.bottom - body.top) / (double)chart->share_count);
 	double names = 0;
 
@@ -181,11 +191,9 @@ void draw_classes(struct canvas *c, const struct chart *chart, struct area body)
 	for (size_t n = 0; n < chart->share_count; n++) {
 		const struct share *s = &chart->shares[n];
 		double y = body.top + each * (double)n;
-		double length = (bars.right - bars.left) * s->count / chart->shares[0].count;
+		double length = (bars.right - bars.left) * s->count / largest;
 		struct type name = {TYPE_TEXT, n == 0, c->colours->text, ALIGN_RIGHT, 1};
 		struct type figure = {TYPE_TEXT, n == 0, c->colours->text, ALIGN_LEFT, 1};
-		if (s->rest)
-			length = fmin(length, bars.right - bars.left);
 		struct area bar = {bars.left, y + each * 0.15, bars.left + fmax(1, length),
 				   y + each * 0.85};
 		canvas_box(c, bar,

@@ -33,14 +33,17 @@ static bool has_bars(const struct chart *chart)
 static uint32_t stack_ink(const struct canvas *c, size_t track)
 {
 	const uint32_t inks[] = {c->colours->alarm, c->colours->warning, c->colours->series[0],
-				 c->colours->neutral, c->colours->grid};
+				 c->colours->neutral, c->colours->neutral};
 
 	return inks[track < 5 ? track : 4];
 }
 
 static int stack_hatch(size_t track)
 {
-	return track == 0 ? HATCH_RISING : track == 1 ? HATCH_FALLING : HATCH_NONE;
+	static const int HATCHES[] = {HATCH_RISING, HATCH_FALLING, HATCH_NONE, HATCH_NONE,
+				      HATCH_RISING};
+
+	return HATCHES[track < 5 ? track : 4];
 }
 
 static uint32_t line_ink(const struct canvas *c, const struct track *t, size_t nth)

@@ -45,8 +45,13 @@ void frame_empty(struct canvas *c, struct area body, const char *why)
 	canvas_text(c, body.left + 20, middle - 6, width - 40, why, small);
 }
 
+/* Differences of larger numbers are no longer finite. */
+static const double AXIS_MOST = 1e300;
+
 struct axis axis_of(const char *unit, double low, double high, int wanted)
 {
+	low = fmax(low, -AXIS_MOST);
+	high = fmin(high, AXIS_MOST);
 	struct axis a = {.unit = unit_for(unit, fmax(fabs(low), fabs(high)))};
 
 	/* room above, so that nothing touches the edge */
@@ -111,7 +116,7 @@ void frame_times(struct canvas *c, struct area plot, const struct scale *x)
 {
 	struct ticks t = ticks_time(x->low, x->high, (int)((plot.right - plot.left) / 62) + 1);
 	bool one_day = floor(x->low / DAY_MS) == floor(x->high / DAY_MS);
-	char *note = str_dup(c->mem, "UTC");
+	char *note = str_fmt(c->mem, "UTC %.4s", words_day(c->mem, x->high)); /* the year */
 
 	for (size_t n = 0; n < t.count; n++) {
 		double at = scale_at(x, t.at[n]);

@@ -103,15 +103,27 @@ double gallery_bin(const struct window *w, size_t most)
 	return ticks_time((double)w->start_ms, (double)w->end_ms, (int)most).step;
 }
 
+/* "2026-01-15 09:45 to 11:15 UTC", or "Jan 8 11:00 to Jan 15 11:00 UTC". */
+static char *span_text(void *mem, const struct window *w)
+{
+	double start = (double)w->start_ms;
+	double end = (double)w->end_ms;
+	char *first = words_day(mem, start);
+
+	if (str_eq(first, words_day(mem, end)))
+		return str_fmt(mem, "%s %s to %s UTC", first, words_time(mem, start, end),
+			       words_time(mem, end, end));
+	return str_fmt(mem, "%s to %s UTC", words_time(mem, start, end),
+		       words_time(mem, end, start));
+}
+
 void gallery_words(struct making *m, struct chart *c, const char *title, const char *shown,
 		   const char *alt)
 {
 	const struct window *w = &m->e->window;
 	const char *wished = m->wish->titles[c->kind];
 	double end = (double)w->end_ms;
-	char *span =
-		str_fmt(m->mem, "%s %s to %s UTC", words_day(m->mem, end),
-			words_time(m->mem, (double)w->start_ms, end), words_time(m->mem, end, end));
+	char *span = span_text(m->mem, w);
 
 	c->title = str_empty(wished) ? title : wished;
 	/* an axis of time says this itself */

@@ -85,15 +85,18 @@ static char *volume_title(struct making *m, const struct volume *v, double all)
 	if (v->totals[LEVEL_ERROR] == 0)
 		return str_fmt(m->mem, "No error among %.0f log lines", all);
 	if (t.course == COURSE_STEP && t.after > t.before)
-		return str_fmt(m->mem, "Errors rose from %.0f to %.0f per %s at %s", t.before,
-			       t.after, words_length(m->mem, v->bin),
-			       gallery_when(m, v->start[t.at]));
+		return str_fmt(
+			m->mem, "Errors rose from %.0f to %.0f per %s at %s", t.before, t.after,
+			words_length(m->mem, v->bin),
+			gallery_when(m, fmax(v->start[t.at], (double)m->e->window.start_ms)));
 	for (size_t n = 1; n < v->bins; n++)
 		if (errors[n] > errors[most])
 			most = n;
 	if (errors[most] >= 3 * fmax(1, median))
-		return str_fmt(m->mem, "Errors jumped to %.0f in %s at %s", errors[most],
-			       words_length(m->mem, v->bin), gallery_when(m, v->start[most]));
+		return str_fmt(
+			m->mem, "Errors jumped to %.0f in %s at %s", errors[most],
+			words_length(m->mem, v->bin),
+			gallery_when(m, fmax(v->start[most], (double)m->e->window.start_ms)));
 	return str_fmt(m->mem, "%.0f errors among %.0f log lines, %.0f at most in %s",
 		       v->totals[LEVEL_ERROR], all, errors[most], words_length(m->mem, v->bin));
 }

@@ -162,7 +162,10 @@ static char *course_text(struct making *m, const char *name, const struct series
 			       t.after > t.before ? "grew" : "fell",
 			       gallery_range(m->mem, unit, fmax(0, t.before), fmax(0, t.after)),
 			       words_length(m->mem, length));
-	if (t.course == COURSE_HELD && t.highest > 1.5 * t.median && t.highest > 0)
+	if (t.course == COURSE_HELD && t.lowest < t.median / 1.5)
+		return str_fmt(m->mem, "%s varied from %s without a lasting change", name,
+			       gallery_range(m->mem, unit, t.lowest, t.highest));
+	if (t.course == COURSE_HELD && t.highest > 1.5 * t.median)
 		return str_fmt(m->mem, "%s stayed near %s, with peaks up to %s", name,
 			       unit_text(m->mem, unit, t.median),
 			       unit_text(m->mem, unit, t.highest));
@@ -404,8 +407,14 @@ static char *order_text(struct making *m, const struct measure *const *what,
 			changes[used++] = (struct change){what[n]->name, time_at(series[n], t.at),
 							  t.after > t.before};
 	}
+	for (size_t n = 0; n < count && used == 0; n++)
+		str_add(&text, "%s%s",
+			n == 0		 ? ""
+			: n + 1 == count ? " and "
+					 : ", ",
+			gallery_inside(m->mem, what[n]->name, n > 0));
 	if (used == 0)
-		return str_dup(m->mem, "CPU, memory and requests: none changed at one moment");
+		return str_fmt(m->mem, "%s did not change at one moment", text);
 	qsort(changes, used, sizeof(*changes), by_time);
 	for (size_t n = 0; n < used; n++) {
 		const struct change *c = &changes[n];

@@ -146,31 +146,42 @@ static void make_latency(struct making *m)
 		      figures);
 }
 
+static char *map_title(struct making *m, const struct sankey *map)
+{
+	const struct sankey_node *slow = sankey_bottleneck(map);
+	const struct sankey_node *most = &map->nodes[0];
+	double own = 0;
+
+	for (size_t n = 0; n < map->node_count; n++) {
+		own += map->nodes[n].own_s;
+		most = map->nodes[n].own_s > most->own_s ? &map->nodes[n] : most;
+	}
+	if (slow == NULL)
+		return str_fmt(m->mem, "No single service takes the time: %s has the most, %.0f %%",
+			       most->name, own > 0 ? 100 * most->own_s / own : 0);
+	return str_fmt(m->mem, "%s is the bottleneck: %.0f %% of all time is spent there",
+		       slow->name, 100 * slow->own_s / own);
+}
+
 static void make_map(struct making *m)
 {
 	struct sankey *map = sankey_of(m->mem, m->e->spans, m->e->span_count);
-	const struct sankey_node *slow = sankey_bottleneck(map);
-	double own = 0;
 	size_t back = 0;
 	char *figures = str_dup(m->mem, "");
 
-	if (slow == NULL) {
+	if (map->node_count < 2) {
 		gallery_note(m, CHART_MAP, "the spans are all of one service");
 		return;
 	}
-	for (size_t n = 0; n < map->node_count; n++) {
-		own += map->nodes[n].own_s;
+	for (size_t n = 0; n < map->node_count; n++)
 		str_add(&figures, "%s spends %s itself, of %s. ", map->nodes[n].name,
 			unit_text(m->mem, "s", map->nodes[n].own_s),
 			unit_text(m->mem, "s", map->nodes[n].total_s));
-	}
 	for (size_t n = 0; n < map->call_count; n++)
 		back += map->calls[n].back;
 	struct chart *c = gallery_add(m, CHART_MAP, false);
 	c->map = map;
-	gallery_words(m, c,
-		      str_fmt(m->mem, "%s is the bottleneck: %.0f %% of all time is spent there",
-			      slow->name, 100 * slow->own_s / own),
+	gallery_words(m, c, map_title(m, map),
 		      back == 0 ? "time that callers wait"
 				: "time that callers wait (calls back are not drawn)",
 		      figures);

@@ -232,14 +232,20 @@ static void count_totals(struct work *w)
 	}
 }
 
+/* Of all own time: with less, nobody is to blame alone. */
+static const double BOTTLENECK_LEAST = 1.0 / 3;
+
 static void mark_bottleneck(struct sankey *m)
 {
+	double all = 0;
 	size_t most = 0;
 
+	for (size_t n = 0; n < m->node_count; n++)
+		all += m->nodes[n].own_s;
 	for (size_t n = 1; n < m->node_count; n++)
 		if (m->nodes[n].own_s > m->nodes[most].own_s)
 			most = n;
-	if (m->node_count >= 2 && m->nodes[most].own_s > 0)
+	if (m->node_count >= 2 && m->nodes[most].own_s > all * BOTTLENECK_LEAST)
 		m->nodes[most].bottleneck = true;
 }
 

@@ -16,7 +16,7 @@ struct sankey_node {
 	double total_s; /* time that callers waited for it */
 	double own_s;   /* of that, time in which it waited for nobody else */
 	size_t calls, failed;
-	bool bottleneck; /* the most own time of all, when there are two services at least */
+	bool bottleneck; /* the most own time of all and more than a third of it, when there are two services at least */
 	size_t column;
 	double top, height;
 };

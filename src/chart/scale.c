@@ -35,8 +35,12 @@ static void fill(struct ticks *t, double low, double high, double step)
 	double first = ceil(low / step - 1e-9);
 
 	t->step = step;
-	for (double n = first; n * step <= high + step * 1e-9 && t->count < TICKS_MAX; n++)
+	while (t->count < TICKS_MAX) {
+		double n = first + (double)t->count;
+		if (n * step > high + step * 1e-9)
+			break;
 		t->at[t->count++] = n == 0 ? 0 : n * step;
+	}
 }
 
 struct ticks ticks_nice(double low, double high, int wanted, double factor)
@@ -56,11 +60,11 @@ struct ticks ticks_logarithmic(double low, double high, int wanted, double facto
 {
 	static const double NICE[] = {1, 2, 5};
 	struct ticks t = {.step = low};
-	double first = floor(log10(low / factor));
-	double last = ceil(log10(high / factor));
+	int first = (int)floor(log10(low / factor));
+	int last = (int)ceil(log10(high / factor));
 	size_t each = (last - first) * 3 <= wanted + 3 ? 3 : 1;
 
-	for (double power = first; power <= last; power++) {
+	for (int power = first; power <= last; power++) {
 		for (size_t n = 0; n < each && t.count < TICKS_MAX; n++) {
 			double value = NICE[n] * pow(10, power) * factor;
 			if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9))

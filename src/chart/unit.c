@@ -41,7 +41,7 @@ static const struct ladder *ladder_of(const char *unit)
 struct unit unit_for(const char *unit, double largest)
 {
 	const struct ladder *ladder = ladder_of(unit);
-	double size = isfinite(largest) ? fabs(largest) : 0;
+	double size = isnan(largest) ? 0 : fabs(largest);
 	size_t at = 0;
 
 	while (at + 1 < STEPS_MAX && ladder->steps[at + 1].suffix != NULL &&
@@ -92,7 +92,7 @@ static void drop_zeros(char *number)
 
 char *unit_number(void *mem, const struct unit *u, double value)
 {
-	double shown = value / u->factor;
+	double shown = fmax(-1e300, fmin(value / u->factor, 1e300));
 	int before = fabs(shown) < 1 ? 1 : (int)floor(log10(fabs(shown))) + 1;
 	char number[512]; /* 1e308 has 309 digits */
 

@@ -495,7 +495,7 @@ static void comparison(struct sheet *s, json_t *spec)
 			all,
 			json_pack(
 				"{s:i, s:o, s:s, s:{s:{s:s, s:s, s:n, s:n}, "
-				"s:{s:s, s:s, s:s}, s:{s:s, s:s, s:n}}}",
+				"s:{s:s, s:s, s:s}, s:{s:s, s:s, s:n, s:{s:[s, s], s:[o, o]}}}}",
 				"width", WIDTH, "data", rows(values), "mark", "bar", "encoding",
 				"y", "field", "when", "type", "nominal", "sort", "title", "x",
 				"field", "v", "type", "quantitative", "title",

@@ -106,21 +106,17 @@ char *words_xml(void *mem, const char *text)
 		const char *entity;
 	} ENTITIES[] = {
 		{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-	enum { LONGEST = 6 };
-	char *out = NEW_ARRAY(mem, char, strlen(text) * LONGEST + 1);
-	size_t used = 0;
+	char *out = str_dup(mem, "");
 
 	for (; *text != '\0'; text++) {
 		const char *entity = NULL;
 		for (size_t n = 0; n < sizeof(ENTITIES) / sizeof(ENTITIES[0]); n++)
 			if (ENTITIES[n].plain == *text)
 				entity = ENTITIES[n].entity;
-		if (entity == NULL) {
-			out[used++] = *text;
-			continue;
-		}
-		memcpy(out + used, entity, strlen(entity));
-		used += strlen(entity);
+		if (entity == NULL)
+			str_add(&out, "%c", *text);
+		else
+			str_add(&out, "%s", entity);
 	}
 	return out;
 }

@@ -1,4 +1,8 @@
-"""Charts as others see them: golden pictures, XML, and the schema of Vega-Lite."""
+"""Charts as others see them: golden pictures, XML, and the schema of Vega-Lite.
+
+After a change that is meant, and after looking at what it did:
+    UPDATE_GOLDEN=1 DRAW_CHARTS=build/tests/unit/chart/draw_charts tests/python.sh tests/tap.py tests/contract/test_charts.py GoldenTest
+"""
 import glob
 import json
 import os

@@ -59,6 +59,8 @@ static void what_is_missing_is_said(void **state)
 	(void)state;
 	assert_non_null(chart_in(g, CHART_LINE));
 	assert_non_null(strstr(chart_in(g, CHART_LINE)->title, "CPU held at 30.7 millicores"));
+	assert_string_equal(chart_in(g, CHART_PANELS)->title,
+			    "CPU and memory did not change at one moment");
 	assert_non_null(chart_in(g, CHART_LOG_VOLUME));
 	assert_string_equal(note_in(g, CHART_BARS), "no series of requests came back");
 	assert_string_equal(note_in(g, CHART_CLASSES), "no error among the log lines");
