@@ -45,7 +45,7 @@ static enum status next(struct database *db, int64_t incident, struct inquiry *o
 
 	TRY(database_select(db, &row,
 			    "SELECT stage, attempt, told, asked_ms, due_ms FROM inquiry WHERE "
-			    "incident = ? AND settled_ms = 0 ORDER BY stage LIMIT 1",
+			    "incident = ? AND settled_ms = 0 ORDER BY due_ms, stage LIMIT 1",
 			    "i", incident));
 	TRY(database_row(db, row, &more));
 	if (!more)

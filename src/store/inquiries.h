@@ -22,7 +22,7 @@ struct inquiry {
 	int64_t asked_ms;   /* when it was decided on */
 	int64_t due_ms;
 };
-/* The oldest that is not settled; E_NOTFOUND when there is none. */
+/* The one that is due first; E_NOTFOUND when there is none. */
 NODISCARD enum status store_inquiry_next(struct store *s, int64_t incident, struct inquiry *out);
 
 struct picture {

@@ -93,7 +93,7 @@ class InvestigationTest(unittest.TestCase):
         self.assertIn("Unavailable", self.told()[0])
         self.loki.fault_forever = None
         w.until(lambda: any("OutOfMemoryError" in body for body in self.told()), "completed", patience=90)
-        w.until_state("recovered")
+        w.until(lambda: any("after the remedy" in body for body in self.told()), "the second stage is told")
         w.tick(400)
         w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "everything is delivered")
         self.assertEqual(sum("after the remedy" not in body for body in self.told()), 2)
