@@ -13,19 +13,6 @@ const double TYPE_SMALL = 11.5;
 /* More than fits into any box of a chart. */
 enum { TEXT_POINTS = 240 };
 
-#ifndef __has_feature
-#define __has_feature(x) 0 /* clang's way to tell */
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-/* fontconfig keeps pointers as distances, which the leak sanitizer cannot follow. */
-const char *__lsan_default_suppressions(void);
-
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libfontconfig\n";
-}
-#endif
-
 /* Everything that a machine's font settings could change is set here, and no other font is looked
  * for: what DejaVu Sans lacks is drawn as a box with the character's number, the same everywhere.
  */
