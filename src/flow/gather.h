@@ -1,7 +1,7 @@
 /*
- * The evidence for an incident: all sources are asked at the same time about the same window, each with its own deadline;
- * what fails is noted and loses nothing else (AI-001.24, WORKFLOW-003.8). Blocks for the whole deadline at most. Holds no lock
- * and no database connection; starts two threads of its own and ends them.
+ * The evidence for an incident: all sources are asked at the same time about the same window, each with its own
+ * deadline; what fails is noted and loses nothing else (AI-001.24, WORKFLOW-003.8). Blocks for the whole deadline at
+ * most. Holds no lock and no database connection; starts two threads of its own and ends them.
  */
 #pragma once
 

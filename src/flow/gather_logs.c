@@ -74,11 +74,6 @@ static void take_volume(struct errand *e, const struct grid *g, const char *quer
 		take_level(e, g, LEVELS[n], query);
 }
 
-static bool is_before(const struct loki_line *a, const struct loki_line *b)
-{
-	return b == NULL || (a != NULL && a->at_ns < b->at_ns);
-}
-
 static bool holds(const struct loki_lines *list, size_t from, const struct loki_line *line)
 {
 	for (size_t n = from; n < list->count && list->lines[n].at_ns == line->at_ns; n++)
@@ -102,16 +97,16 @@ static void merge(struct errand *e, const struct loki_lines *all, const struct l
 
 	e->lines = NEW_ARRAY(e->mem, struct log_line, all->count + trouble->count + 1);
 	while (a < all->count || t < trouble->count) {
-		const struct loki_line *x = a < all->count ? &all->lines[a] : NULL;
-		const struct loki_line *y = t < trouble->count ? &trouble->lines[t] : NULL;
-		if (x != NULL && !is_before(y, x)) {
-			a++;
-			if (y == NULL || !holds(trouble, t, x))
-				show(e, x);
-		} else {
-			t++;
+		const struct loki_line *x = &all->lines[a];
+		const struct loki_line *y = &trouble->lines[t];
+		if (a == all->count || (t < trouble->count && y->at_ns < x->at_ns)) {
 			show(e, y);
+			t++;
+			continue;
 		}
+		if (!holds(trouble, t, x))
+			show(e, x);
+		a++;
 	}
 }
 
@@ -120,7 +115,8 @@ static void take(struct errand *e, void *tmp, const struct question *q,
 {
 	static const char *const NAMES[] = {"log lines", "log lines of trouble"};
 	const struct loki_query query = {.limit = GATHER_LINES / KINDS};
-	struct loki_lines none = {0};
+	struct loki_line nothing;
+	struct loki_lines none = {.lines = &nothing};
 	struct loki_lines *lists[KINDS] = {&none, &none};
 	struct grid *g = NULL;
 	size_t n = 0;
