@@ -25,9 +25,15 @@ enum {
 	GATHER_SPANS = 2000
 };
 
+/* Bounds how many queries a second each source gets, from all threads together: a storm of incidents must not bring down
+ * what they are looked into with. */
+struct gather_gate;
+struct gather_gate *gather_gate_new(void *mem, long long per_second);
+
 struct sources {
 	struct prometheus prometheus; /* url NULL = not configured */
 	struct backend loki, tempo;   /* likewise */
+	struct gather_gate *gate;     /* NULL = no bound */
 	struct watch *watch;          /* who is away is not asked; NULL = every source is there */
 	int64_t source_timeout_ms;    /* of one source; WORKFLOW-003.9: 8 s … */
 	int64_t timeout_ms;           /* … within 10 s in all */

@@ -21,9 +21,8 @@ struct question {
 
 static bool ask(struct errand *e, void *tmp, struct question *q)
 {
-	struct backend loki = e->sources->loki;
+	const struct backend *loki = &e->sources->loki;
 
-	loki.timeout_ms = errand_left(e);
 	for (int k = 0; k < KINDS; k++) {
 		const struct loki_query query = {.logql = q->logql[k],
 						 .start_ms = e->window->start_ms,
@@ -32,12 +31,11 @@ static bool ask(struct errand *e, void *tmp, struct question *q)
 		if (q->logql[k] == NULL)
 			continue;
 		errand_asks(e, q->logql[k]);
-		if (loki_range_request(tmp, &loki, &query, &q->requests[q->count++]) != OK)
+		if (loki_range_request(tmp, loki, &query, &q->requests[q->count++]) != OK)
 			return false;
 	}
 	errand_asks(e, q->volume);
-	return loki_volume_request(tmp, &loki, q->volume, &e->range, &q->requests[q->count++]) ==
-	       OK;
+	return loki_volume_request(tmp, loki, q->volume, &e->range, &q->requests[q->count++]) == OK;
 }
 
 static const char *level_of(const struct grid_series *s)
@@ -159,6 +157,6 @@ void gather_logs(struct errand *e)
 		errand_failed(e, "loki.url", E_INVALID);
 		return;
 	}
-	http_fetch_all(tmp, e->sources->loki.http, q.requests, q.count, &replies);
+	errand_fetch(e, tmp, e->sources->loki.http, q.requests, q.count, &replies);
 	take(e, tmp, &q, replies);
 }
