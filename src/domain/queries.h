@@ -33,5 +33,5 @@ char *queries_logs(void *mem, const struct subject *s, bool trouble);
 char *queries_log_volume(void *mem, const struct subject *s, int64_t step_ms);
 
 enum trace_choice { TRACES_SLOW, TRACES_FAILED, TRACES_ANY, TRACE_CHOICES };
-/* NULL without a service. */
+/* NULL without a service, or when its name cannot be one. */
 char *queries_traces(void *mem, const struct subject *s, enum trace_choice choice);

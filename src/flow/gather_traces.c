@@ -144,7 +144,7 @@ void gather_traces(struct errand *e)
 	struct found found = {0};
 	struct chosen chosen = {0};
 
-	if (e->subject->service == NULL) {
+	if (queries_traces(e->mem, e->subject, TRACES_ANY) == NULL) {
 		errand_idle(e, "nothing tells which service's traces belong to the alert");
 		return;
 	}
