@@ -20,7 +20,7 @@ enum {
 };
 
 struct range {
-	int64_t start_ms, end_ms; /* since the epoch; both ends are points when a step ends there */
+	int64_t start_ms, end_ms; /* since the epoch; the end is a point when a step ends there */
 	int64_t step_ms;          /* whole seconds, > 0 */
 };
 

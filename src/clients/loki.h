@@ -1,6 +1,6 @@
 /*
- * Loki's HTTP API: log lines of a range, how many there were, and whether it is there. Each call = a pure decoder and a thin
- * HTTP exchange. Statuses as in backend.h, and E_INVALID for an answer that cannot be read.
+ * Loki's HTTP API: log lines of a range, how many there were, and whether it is there. Each call = a pure decoder and a
+ * thin HTTP exchange. Statuses as in backend.h, and E_INVALID for an answer that cannot be read.
  */
 #pragma once
 

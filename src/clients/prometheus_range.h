@@ -1,6 +1,6 @@
 /*
- * Prometheus' range queries. Statuses as in prometheus.h. They count as calls to "prometheus_range", which nobody watches:
- * that a query over a week takes too long does not mean that Prometheus is away.
+ * Prometheus' range queries. Statuses as in prometheus.h. They count as calls to "prometheus_range", which nobody
+ * watches: that a query over a week takes too long does not mean that Prometheus is away.
  */
 #pragma once
 

@@ -61,8 +61,8 @@ NODISCARD enum status tempo_check(void *mem, const struct backend *b, const char
 /* The cheapest request that shows that its API answers. Texts under mem. */
 NODISCARD enum status tempo_proof(void *mem, const struct backend *b, struct http_request *out);
 
-/* Pure decoders. Ids may be hex (OTLP's JSON, leading zeros maybe left out) or base64 (Tempo's own), enums names or integers,
- * 64-bit numbers strings or numbers. A trace may stand under batches (v1), trace.resourceSpans (v2) or
+/* Pure decoders. Ids may be hex (OTLP's JSON, leading zeros maybe left out) or base64 (Tempo's own), enums names or
+ * integers, 64-bit numbers strings or numbers. A trace may stand under batches (v1), trace.resourceSpans (v2) or
  * resourceSpans. */
 NODISCARD enum status tempo_decode_search(void *mem, const char *body, size_t n, struct found_trace **out,
 					  size_t *count);

@@ -71,6 +71,7 @@
 	S(investigate, BOOLEAN, "investigate.enabled", "", "true", "true|false", "look at metrics, logs and traces of every incident, beside its remedy, and put what they say on the ticket, with charts") \
 	S(investigate_timeout, DURATION, "investigate.timeout", "", "10s", "100ms..5m", "asking Prometheus, Loki and Tempo about an incident takes no longer than this") \
 	S(investigate_source_timeout, DURATION, "investigate.source_timeout", "", "8s", "100ms..5m", "the same for one of them") \
+	S(investigate_rate, INTEGER, "investigate.rate", "", "100", "10..100000", "queries a second that each of them gets, for all incidents together; what would have to wait too long is not asked") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
 	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
 	S(resolve_poll, DURATION, "verify.resolve_poll", "", "30s", "100ms..1h", "how often Prometheus and Alertmanager are asked whether an open incident's alert is over") \

@@ -74,6 +74,7 @@ static void set_peers(void *mem, const struct settings *s, struct flow *flow)
 				     s->investigate_source_timeout),
 		.tempo = tempo_backend(flow->http, s->tempo_url, s->tempo_token, s->tempo_tenant,
 				       ca, s->investigate_source_timeout),
+		.gate = gather_gate_new(mem, s->investigate_rate),
 		.source_timeout_ms = s->investigate_source_timeout,
 		.timeout_ms = s->investigate_timeout,
 	};

@@ -377,13 +377,23 @@ char *queries_log_volume(void *mem, const struct subject *s, int64_t step_ms)
 		       duration(mem, (step_ms + 999) / 1000));
 }
 
+/* A name with control characters is no service's; and not every reader of TraceQL knows their
+ * escapes. */
+static bool is_plain(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f || str_starts(c, "\xef\xbb\xbf"))
+			return false;
+	return true;
+}
+
 char *queries_traces(void *mem, const struct subject *s, enum trace_choice choice)
 {
 	static const char *const MORE[] = {[TRACES_SLOW] = " && duration > 1s",
 					   [TRACES_FAILED] = " && status = error",
 					   [TRACES_ANY] = ""};
 
-	if (s->service == NULL)
+	if (s->service == NULL || !is_plain(s->service))
 		return NULL;
 	return str_fmt(mem, "{ resource.service.name = %s%s }", selector_quote(mem, s->service),
 		       MORE[choice]);

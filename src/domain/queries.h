@@ -22,8 +22,8 @@ struct metric_query {
  * falls between two. `node` may be learned: it selects the neighbours. */
 void queries_metrics(void *mem, const struct subject *s, int64_t step_ms, struct metric_query **out, size_t *count);
 
-/* What the alerting rule compares with its limit, or the whole expression when there is no such comparison: its series are
- * of every alert of the rule. `expr` is Prometheus' own, not the alert's. */
+/* What the alerting rule compares with its limit, or the whole expression when there is no such comparison: its series
+ * are of every alert of the rule. `expr` is Prometheus' own, not the alert's. */
 struct metric_query queries_rule(void *mem, const char *expr);
 
 /* NULL = there is no way to tell its log lines from others'. A subject of which only the namespace is known gives
@@ -33,5 +33,5 @@ char *queries_logs(void *mem, const struct subject *s, bool trouble);
 char *queries_log_volume(void *mem, const struct subject *s, int64_t step_ms);
 
 enum trace_choice { TRACES_SLOW, TRACES_FAILED, TRACES_ANY, TRACE_CHOICES };
-/* NULL without a service. */
+/* NULL without a service, or when its name cannot be one. */
 char *queries_traces(void *mem, const struct subject *s, enum trace_choice choice);

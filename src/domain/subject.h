@@ -1,7 +1,7 @@
 /*
- * What an alert is about: a pod, a workload, a service, a volume claim or a node, read from its labels and, where they say too
- * little, from what Kubernetes' metadata series in Prometheus (kube-state-metrics) say. A name that nobody told stays
- * NULL; nothing stands in for it (AI-001.8). Pure.
+ * What an alert is about: a pod, a workload, a service, a volume claim or a node, read from its labels and, where they
+ * say too little, from what Kubernetes' metadata series in Prometheus (kube-state-metrics) say. A name that nobody told
+ * stays NULL; nothing stands in for it (AI-001.8). Pure.
  *
  * Exporters put themselves into the labels of what they report on (job, service, pod, instance of kube-state-metrics, of
  * a node exporter, …): those are not taken for the object; with exported_<label> beside <label> the former counts.
@@ -29,7 +29,7 @@ struct subject {
 /* `labels`: an object of strings. Everything under mem. */
 struct subject *subject_of(void *mem, const json_t *labels);
 
-/* What can be learned of it. Each fact is an instant query whose series' labels tell it; the order is that of learning. */
+/* What can be learned of it. Each fact is an instant query whose series' labels tell it; in the order of learning. */
 enum fact { FACT_POD, FACT_OWNER, FACT_DEPLOYMENT, FACT_CLAIM, FACT_NODE, FACT_COUNT };
 
 /* NULL = nothing to ask. */

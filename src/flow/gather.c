@@ -6,16 +6,18 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "base/token_bucket.h"
 #include "domain/text.h"
 #include "flow/gather_parts.h"
 
-enum { FACTS_MS = 2000, RULES_MAX = 4, WHY_POINTS = 300 };
+enum { KNOCK_MS = 50, FACTS_MS = 2000, RULES_MAX = 4, WHY_POINTS = 300 };
 
 struct window gather_window(int64_t starts_ms, int64_t now_ms)
 {
@@ -29,6 +31,74 @@ int64_t errand_left(const struct errand *e)
 	int64_t left = e->deadline_ms - clock_monotonic();
 
 	return left > 1 ? left : 1;
+}
+
+struct gather_gate {
+	pthread_mutex_t lock;
+	struct token_rate rate;
+	struct token_bucket buckets[SOURCE_COUNT];
+};
+
+static int drop_gate(struct gather_gate *g)
+{
+	pthread_mutex_destroy(&g->lock);
+	return 0;
+}
+
+struct gather_gate *gather_gate_new(void *mem, long long per_second)
+{
+	struct gather_gate *g = NEW(mem, struct gather_gate);
+
+	pthread_mutex_init(&g->lock, NULL);
+	g->rate = (struct token_rate){(double)per_second, 2.0 * (double)per_second};
+	for (int n = 0; n < SOURCE_COUNT; n++)
+		token_bucket_init(&g->buckets[n], &g->rate, clock_monotonic());
+	talloc_set_destructor(g, drop_gate);
+	return g;
+}
+
+/* 0: n queries pass now; else ask again in so many ms. */
+static int64_t knock(struct gather_gate *g, enum source source, double n)
+{
+	if (g == NULL)
+		return 0;
+	pthread_mutex_lock(&g->lock);
+	int64_t wait_ms = token_bucket_wait(&g->buckets[source], &g->rate, n, clock_monotonic());
+	if (wait_ms == 0)
+		token_bucket_take(&g->buckets[source], n);
+	pthread_mutex_unlock(&g->lock);
+	return wait_ms;
+}
+
+/* Whoever asks again may have been overtaken: nobody waits in line, and all end by their deadline.
+ */
+static bool pass(const struct errand *e, const struct http_client *http, size_t n)
+{
+	for (;;) {
+		int64_t wait_ms = knock(e->sources->gate, e->source, (double)n);
+		if (wait_ms == 0 || http_client_is_stopping(http))
+			return true; /* a client that stops says so itself */
+		if (wait_ms >= errand_left(e))
+			return false;
+		usleep((useconds_t)(wait_ms < KNOCK_MS ? wait_ms : KNOCK_MS) * 1000);
+	}
+}
+
+void errand_fetch(struct errand *e, void *mem, struct http_client *http,
+		  struct http_request *requests, size_t n, struct http_reply **replies)
+{
+	if (pass(e, http, n)) {
+		for (size_t i = 0; i < n; i++)
+			requests[i].timeout_ms = errand_left(e);
+		http_fetch_all(mem, http, requests, n, replies);
+		return;
+	}
+	struct http_reply *none = NEW_ARRAY(mem, struct http_reply, n + 1);
+	for (size_t i = 0; i < n; i++)
+		none[i] = (struct http_reply){
+			.status = E_RATE,
+			.message = "more questions at once than investigate.rate allows"};
+	*replies = none;
 }
 
 void errand_asks(struct errand *e, const char *query)

@@ -1,7 +1,7 @@
 /*
- * The evidence for an incident: all sources are asked at the same time about the same window, each with its own deadline;
- * what fails is noted and loses nothing else (AI-001.24, WORKFLOW-003.8). Blocks for the whole deadline at most. Holds no lock
- * and no database connection; starts two threads of its own and ends them.
+ * The evidence for an incident: all sources are asked at the same time about the same window, each with its own
+ * deadline; what fails is noted and loses nothing else (AI-001.24, WORKFLOW-003.8). Blocks for the whole deadline at
+ * most. Holds no lock and no database connection; starts two threads of its own and ends them.
  */
 #pragma once
 
@@ -25,9 +25,15 @@ enum {
 	GATHER_SPANS = 2000
 };
 
+/* Bounds how many queries a second each source gets, from all threads together: a storm of incidents must not bring down
+ * what they are looked into with. */
+struct gather_gate;
+struct gather_gate *gather_gate_new(void *mem, long long per_second);
+
 struct sources {
 	struct prometheus prometheus; /* url NULL = not configured */
 	struct backend loki, tempo;   /* likewise */
+	struct gather_gate *gate;     /* NULL = no bound */
 	struct watch *watch;          /* who is away is not asked; NULL = every source is there */
 	int64_t source_timeout_ms;    /* of one source; WORKFLOW-003.9: 8 s … */
 	int64_t timeout_ms;           /* … within 10 s in all */

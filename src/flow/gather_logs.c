@@ -21,9 +21,8 @@ struct question {
 
 static bool ask(struct errand *e, void *tmp, struct question *q)
 {
-	struct backend loki = e->sources->loki;
+	const struct backend *loki = &e->sources->loki;
 
-	loki.timeout_ms = errand_left(e);
 	for (int k = 0; k < KINDS; k++) {
 		const struct loki_query query = {.logql = q->logql[k],
 						 .start_ms = e->window->start_ms,
@@ -32,12 +31,11 @@ static bool ask(struct errand *e, void *tmp, struct question *q)
 		if (q->logql[k] == NULL)
 			continue;
 		errand_asks(e, q->logql[k]);
-		if (loki_range_request(tmp, &loki, &query, &q->requests[q->count++]) != OK)
+		if (loki_range_request(tmp, loki, &query, &q->requests[q->count++]) != OK)
 			return false;
 	}
 	errand_asks(e, q->volume);
-	return loki_volume_request(tmp, &loki, q->volume, &e->range, &q->requests[q->count++]) ==
-	       OK;
+	return loki_volume_request(tmp, loki, q->volume, &e->range, &q->requests[q->count++]) == OK;
 }
 
 static const char *level_of(const struct grid_series *s)
@@ -74,11 +72,6 @@ static void take_volume(struct errand *e, const struct grid *g, const char *quer
 		take_level(e, g, LEVELS[n], query);
 }
 
-static bool is_before(const struct loki_line *a, const struct loki_line *b)
-{
-	return b == NULL || (a != NULL && a->at_ns < b->at_ns);
-}
-
 static bool holds(const struct loki_lines *list, size_t from, const struct loki_line *line)
 {
 	for (size_t n = from; n < list->count && list->lines[n].at_ns == line->at_ns; n++)
@@ -102,16 +95,16 @@ static void merge(struct errand *e, const struct loki_lines *all, const struct l
 
 	e->lines = NEW_ARRAY(e->mem, struct log_line, all->count + trouble->count + 1);
 	while (a < all->count || t < trouble->count) {
-		const struct loki_line *x = a < all->count ? &all->lines[a] : NULL;
-		const struct loki_line *y = t < trouble->count ? &trouble->lines[t] : NULL;
-		if (x != NULL && !is_before(y, x)) {
-			a++;
-			if (y == NULL || !holds(trouble, t, x))
-				show(e, x);
-		} else {
-			t++;
+		const struct loki_line *x = &all->lines[a];
+		const struct loki_line *y = &trouble->lines[t];
+		if (a == all->count || (t < trouble->count && y->at_ns < x->at_ns)) {
 			show(e, y);
+			t++;
+			continue;
 		}
+		if (!holds(trouble, t, x))
+			show(e, x);
+		a++;
 	}
 }
 
@@ -120,7 +113,8 @@ static void take(struct errand *e, void *tmp, const struct question *q,
 {
 	static const char *const NAMES[] = {"log lines", "log lines of trouble"};
 	const struct loki_query query = {.limit = GATHER_LINES / KINDS};
-	struct loki_lines none = {0};
+	struct loki_line nothing;
+	struct loki_lines none = {.lines = &nothing};
 	struct loki_lines *lists[KINDS] = {&none, &none};
 	struct grid *g = NULL;
 	size_t n = 0;
@@ -163,6 +157,6 @@ void gather_logs(struct errand *e)
 		errand_failed(e, "loki.url", E_INVALID);
 		return;
 	}
-	http_fetch_all(tmp, e->sources->loki.http, q.requests, q.count, &replies);
+	errand_fetch(e, tmp, e->sources->loki.http, q.requests, q.count, &replies);
 	take(e, tmp, &q, replies);
 }

@@ -59,7 +59,7 @@ static void take(struct errand *e, const struct metric_query *q, struct grid *g)
 void gather_metrics(struct errand *e)
 {
 	SCOPE(tmp);
-	struct prometheus p = e->sources->prometheus;
+	const struct prometheus *p = &e->sources->prometheus;
 	struct plan_of_queries plan_ = plan(e);
 	struct http_request *requests = NEW_ARRAY(tmp, struct http_request, plan_.count + 1);
 	struct http_reply *replies = NULL;
@@ -69,17 +69,16 @@ void gather_metrics(struct errand *e)
 			       "Prometheus knows no rule of its name");
 		return;
 	}
-	p.timeout_ms = errand_left(e);
 	for (size_t n = 0; n < plan_.count; n++) {
 		errand_asks(e, plan_.list[n].text);
-		if (prometheus_range_request(tmp, &p, plan_.list[n].text, &e->range,
-					     &requests[n]) != OK) {
+		if (prometheus_range_request(tmp, p, plan_.list[n].text, &e->range, &requests[n]) !=
+		    OK) {
 			errand_failed(e, "prometheus.url", E_INVALID);
 			e->queries = 1;
 			return;
 		}
 	}
-	http_fetch_all(tmp, p.http, requests, plan_.count, &replies);
+	errand_fetch(e, tmp, p->http, requests, plan_.count, &replies);
 	for (size_t n = 0; n < plan_.count; n++) {
 		struct grid *g = NULL;
 		enum status s = prometheus_range_reply(e->mem, &replies[n], &e->range, &g);

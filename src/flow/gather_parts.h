@@ -43,6 +43,11 @@ struct errand {
 /* Time left, ms; at least 1. */
 int64_t errand_left(const struct errand *e);
 
+/* Sends them when the gate lets them pass, with the time that is left; what it does not let pass in time is replied to with
+ * E_RATE. */
+void errand_fetch(struct errand *e, void *mem, struct http_client *http, struct http_request *requests, size_t n,
+		  struct http_reply **replies);
+
 /* Notes a query that is going to be sent. */
 void errand_asks(struct errand *e, const char *query);
 /* Notes that one failed: the status and this thread's message. `what` names it: "cpu", "log lines". */

@@ -26,22 +26,21 @@ struct chosen {
 
 static bool search(struct errand *e, void *tmp, struct found *out)
 {
-	struct backend tempo = e->sources->tempo;
+	const struct backend *tempo = &e->sources->tempo;
 	struct http_request requests[TRACE_CHOICES];
 	struct http_reply *replies = NULL;
 
-	tempo.timeout_ms = errand_left(e);
 	for (int c = 0; c < TRACE_CHOICES; c++) {
 		const char *traceql = queries_traces(e->mem, e->subject, (enum trace_choice)c);
 		const struct tempo_query q = {traceql, e->window->start_ms, e->window->end_ms,
 					      GATHER_TRACES};
 		errand_asks(e, traceql);
-		if (tempo_search_request(tmp, &tempo, &q, &requests[c]) != OK)
+		if (tempo_search_request(tmp, tempo, &q, &requests[c]) != OK)
 			return false;
 	}
-	http_fetch_all(tmp, tempo.http, requests, TRACE_CHOICES, &replies);
+	errand_fetch(e, tmp, tempo->http, requests, TRACE_CHOICES, &replies);
 	for (int c = 0; c < TRACE_CHOICES; c++) {
-		enum status s = tempo_search_reply(tmp, &tempo, &replies[c], &out->traces[c],
+		enum status s = tempo_search_reply(tmp, tempo, &replies[c], &out->traces[c],
 						   &out->counts[c]);
 		if (s != OK)
 			errand_failed(e, CHOICES[c], s);
@@ -118,21 +117,20 @@ static void add(struct errand *e, const struct spans *s)
 /* One that Tempo no longer has is one less, and no failure. */
 static void fetch(struct errand *e, void *tmp, const struct chosen *c)
 {
-	struct backend tempo = e->sources->tempo;
+	const struct backend *tempo = &e->sources->tempo;
 	struct http_request requests[GATHER_TRACES];
 	struct http_reply *replies = NULL;
 
-	tempo.timeout_ms = errand_left(e);
 	for (size_t n = 0; n < c->count; n++) {
-		if (tempo_trace_request(tmp, &tempo, c->ids[n], e->window->start_ms,
+		if (tempo_trace_request(tmp, tempo, c->ids[n], e->window->start_ms,
 					e->window->end_ms, &requests[n]) != OK)
 			return;
 		errand_asks(e, str_fmt(e->mem, "/api/traces/%s", c->ids[n]));
 	}
-	http_fetch_all(tmp, tempo.http, requests, c->count, &replies);
+	errand_fetch(e, tmp, tempo->http, requests, c->count, &replies);
 	for (size_t n = 0; n < c->count; n++) {
 		struct spans *s = NULL;
-		enum status status = tempo_trace_reply(e->mem, &tempo, &replies[n], &s);
+		enum status status = tempo_trace_reply(e->mem, tempo, &replies[n], &s);
 		if (status == OK)
 			add(e, s);
 		else if (status != E_NOTFOUND)
@@ -146,7 +144,7 @@ void gather_traces(struct errand *e)
 	struct found found = {0};
 	struct chosen chosen = {0};
 
-	if (e->subject->service == NULL) {
+	if (queries_traces(e->mem, e->subject, TRACES_ANY) == NULL) {
 		errand_idle(e, "nothing tells which service's traces belong to the alert");
 		return;
 	}

@@ -163,6 +163,18 @@ static void logs_and_traces_have_the_form_that_was_agreed(void **state)
 			    "{ resource.service.name = \"cart\" }");
 }
 
+static void a_name_that_no_service_can_have_is_not_looked_for(void **state)
+{
+	static const char *const NAMES[] = {"a\nb", "\x01", "a\x7f", "\xef\xbb\xbf"};
+
+	(void)state;
+	for (size_t n = 0; n < COUNT(NAMES); n++) {
+		SCOPE(mem);
+		const struct subject s = {.kind = OBJECT_SERVICE, .service = NAMES[n]};
+		assert_null(queries_traces(mem, &s, TRACES_ANY));
+	}
+}
+
 static void long_steps_lengthen_the_window_of_rates(void **state)
 {
 	SCOPE(mem);
@@ -265,6 +277,7 @@ int main(void)
 		cmocka_unit_test(missing_labels_select_other_queries),
 		cmocka_unit_test(a_node_exporters_instance_is_the_node),
 		cmocka_unit_test(logs_and_traces_have_the_form_that_was_agreed),
+		cmocka_unit_test(a_name_that_no_service_can_have_is_not_looked_for),
 		cmocka_unit_test(long_steps_lengthen_the_window_of_rates),
 		cmocka_unit_test(hostile_values_stay_values),
 		cmocka_unit_test(the_rule_is_asked_without_its_limit),

@@ -268,6 +268,27 @@ static void labels_that_name_nothing_ask_nothing(void **state)
 	assert_string_equal(e->object, "alert Other");
 }
 
+static void the_gate_bounds_the_queries_of_all(void **state)
+{
+	SCOPE(mem);
+	struct world w = world(mem, LOKI, COUNT(LOKI));
+	struct evidence *e = NULL;
+
+	(void)state;
+	w.sources.gate = gather_gate_new(mem, 7);
+	w.sources.source_timeout_ms = 1000;
+	assert_int_equal(gather(mem, &w.sources, w.labels, &w.window, &e), OK);
+	for (int n = 0; n < SOURCE_COUNT; n++)
+		assert_int_equal(e->asked[n].status, OK);
+	/* Prometheus got 14 of the 20 that may come at once: the next 14 must wait for longer than
+	 * there is */
+	assert_int_equal(gather(mem, &w.sources, w.labels, &w.window, &e), OK);
+	assert_int_equal(e->asked[SOURCE_METRICS].status, E_RATE);
+	assert_non_null(strstr(e->asked[SOURCE_METRICS].why, "investigate.rate"));
+	assert_int_equal(e->asked[SOURCE_LOGS].status, OK);
+	assert_true(e->line_count > 0);
+}
+
 static void *stop(void *http)
 {
 	usleep(200000);
@@ -300,6 +321,7 @@ int main(void)
 		cmocka_unit_test(a_source_that_fails_loses_nothing_else),
 		cmocka_unit_test(without_any_source_there_is_still_evidence_of_asking),
 		cmocka_unit_test(labels_that_name_nothing_ask_nothing),
+		cmocka_unit_test(the_gate_bounds_the_queries_of_all),
 		cmocka_unit_test(a_stop_ends_it_at_once),
 	};
 
