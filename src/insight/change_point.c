@@ -32,6 +32,7 @@ struct samples {
 struct piece {
 	size_t begin, end;
 	double slope, at_zero;
+	double low, high; /* of its blocks */
 };
 
 struct fit {
@@ -230,7 +231,7 @@ static double line_through(const struct fit *f, size_t begin, size_t end, struct
 	double slope = xx > 0 ? xy / xx : 0;
 
 	if (out != NULL)
-		*out = (struct piece){begin, end, slope, y - slope * x};
+		*out = (struct piece){begin, end, slope, y - slope * x, -INFINITY, INFINITY};
 	return fmax(yy - slope * xy, 0);
 }
 
@@ -257,8 +258,15 @@ static struct piece *cut(void *mem, const struct fit *f, size_t *count)
 		(*count)++;
 	struct piece *pieces = NEW_ARRAY(mem, struct piece, *count);
 	size_t at = *count;
-	for (size_t end = f->n; end > 0; end = from[end])
-		line_through(f, from[end], end, &pieces[--at]);
+	for (size_t end = f->n; end > 0; end = from[end]) {
+		struct piece *p = &pieces[--at];
+		line_through(f, from[end], end, p);
+		p->low = p->high = f->y[p->begin];
+		for (size_t n = p->begin; n < p->end; n++) {
+			p->low = fmin(p->low, f->y[n]);
+			p->high = fmax(p->high, f->y[n]);
+		}
+	}
 	return pieces;
 }
 
@@ -267,14 +275,15 @@ static double value_at(const struct piece *p, double x)
 	return p->at_zero + p->slope * x;
 }
 
+/* A line through a curve ends where no block ever was: a level is one that was seen. */
 static double first_of(const struct fit *f, const struct piece *p)
 {
-	return value_at(p, f->x[p->begin]);
+	return fmin(fmax(value_at(p, f->x[p->begin]), p->low), p->high);
 }
 
 static double last_of(const struct fit *f, const struct piece *p)
 {
-	return value_at(p, f->x[p->end - 1]);
+	return fmin(fmax(value_at(p, f->x[p->end - 1]), p->low), p->high);
 }
 
 static double length_ms(const struct series *s, const struct fit *f, const struct piece *p)
@@ -362,7 +371,7 @@ static struct change change_of(const struct series *s, const struct fit *f,
 	else if (!c.from_start && !moves[from].jump)
 		at = meeting(s, f, moving - 1, moving);
 	c.at_ms = s->start_ms + (int64_t)llround(fmax(at, 0) * (double)s->step_ms);
-	c.until_ms = s->start_ms + (int64_t)llround(last * (double)s->step_ms);
+	c.until_ms = s->start_ms + (int64_t)llround(fmax(last, at) * (double)s->step_ms);
 	return c;
 }
 
@@ -388,8 +397,9 @@ static double speed(const struct fit *f, const struct piece *pieces, const struc
 static bool is_drift(const struct fit *f, const struct piece *pieces, const struct move *m,
 		     double sum, double fastest, double *dropped)
 {
-	bool small = fabs(*dropped + m->delta) < 0.25 * fabs(sum);
-	bool slow = speed(f, pieces, m) < 0.35 * fastest;
+	double pace = speed(f, pieces, m) / fastest;
+	bool slow = pace < 0.35;
+	bool small = fabs(*dropped + m->delta) < (pace < 0.05 ? 0.4 : 0.25) * fabs(sum);
 	bool nothing = fabs(m->delta) < 0.08 * fabs(sum) && m->jump;
 
 	if (m->delta * sum > 0 && !(small && (nothing || slow)))
@@ -530,6 +540,8 @@ static size_t find_changes(void *mem, const struct series *s, struct samples *p,
 	double noise = noise_of(mem, &b, &slower);
 	double centre = median_of(mem, b.y, b.count);
 
+	if (noise <= 0) /* it never moves */
+		return 0;
 	prepare(mem, &f, &b, centre, noise);
 	f.penalty = PENALTY * slower * log((double)b.count);
 	struct piece *pieces = cut(mem, &f, &count);

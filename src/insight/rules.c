@@ -204,6 +204,9 @@ void rule_traffic_surge(struct scene *s)
 	bool follows = s->cpu.change != NULL && is_near(s->cpu.change->at_ms, c->at_ms, 2, 6);
 	weight += follows ? 0.15 : 0;
 	weight -= s->retried ? 0.3 : 0;
+	/* traffic that comes after the failures is their effect */
+	bool behind = s->latency.change != NULL && s->latency.change->at_ms < c->at_ms;
+	weight -= s->retried && behind ? 0.2 : 0;
 	struct candidate *out =
 		offer(s, CAUSE_TRAFFIC_SURGE, s->requests.series->object, c->at_ms, weight);
 	support_change(s->mem, out, &s->requests);
@@ -479,6 +482,21 @@ static const struct log_pattern *new_failure(const struct scene *s)
 	return NULL;
 }
 
+/* Another service in which it fails: by the spans, else by the name that refused connections are
+ * told with; or NULL. */
+static const char *elsewhere(const struct scene *s, const struct service_node *origin,
+			     const struct log_pattern *words)
+{
+	if (origin != NULL)
+		return !facts_is_own(s->f, origin->service) && is_called(s, origin->service)
+			       ? origin->service
+			       : NULL;
+	const char *peer = words != NULL && words->failure == FAILURE_REFUSED
+				   ? log_peer(s->mem, words->example)
+				   : NULL;
+	return peer != NULL && !facts_is_own(s->f, peer) ? peer : NULL;
+}
+
 void rule_error_burst(struct scene *s)
 {
 	const struct change *c = s->errors.change;
@@ -490,10 +508,9 @@ void rule_error_burst(struct scene *s)
 	const struct log_pattern *words = new_failure(s);
 	const struct service_node *origin = origin_of_failures(s);
 	double weight = 0.6 + (words != NULL ? 0.1 : 0) + (origin != NULL ? 0.1 : 0);
-	bool elsewhere = origin != NULL && !facts_is_own(s->f, origin->service) &&
-			 is_called(s, origin->service);
+	const char *object = elsewhere(s, origin, words);
 	struct candidate *out =
-		offer(s, CAUSE_ERROR_BURST, elsewhere ? origin->service : s->errors.series->object,
+		offer(s, CAUSE_ERROR_BURST, object != NULL ? object : s->errors.series->object,
 		      c->at_ms, weight);
 	support_change(s->mem, out, &s->errors);
 	if (words != NULL)
