@@ -375,12 +375,15 @@ static struct change change_of(const struct series *s, const struct fit *f,
 	return c;
 }
 
+/* A long piece that hardly moves is a plateau between two changes; a short one is a rest on the
+ * way. */
 static bool goes_on(const struct series *s, const struct fit *f, const struct piece *pieces,
 		    const struct move *m, double sum)
 {
-	if (m->delta * sum > 0 && fabs(m->delta) >= 1)
-		return true;
 	bool brief = m->jump || length_ms(s, f, &pieces[m->piece]) <= (double)TRANSITION_MS;
+
+	if (m->delta * sum > 0 && fabs(m->delta) >= (brief ? 1 : fmax(MOVE_LEAST, 0.1 * fabs(sum))))
+		return true;
 	return brief && fabs(m->delta) < MOVE_LEAST && fabs(m->delta) < 0.3 * fabs(sum);
 }
 
@@ -439,6 +442,7 @@ static void move_to_knee(const struct series *s, const struct fit *f, const stru
 	struct piece level;
 	struct piece ramp;
 	double at = NAN;
+	double before = 0;
 
 	for (size_t k = moving->begin + 2 * PIECE_LEAST; k + 2 * PIECE_LEAST <= moving->end; k++) {
 		double rest = line_through(f, moving->begin, k, &level) +
@@ -447,12 +451,14 @@ static void move_to_knee(const struct series *s, const struct fit *f, const stru
 		    ramp.slope * moving->slope > 0) {
 			least = rest;
 			at = meeting(s, f, &level, &ramp);
-			c->before = value_at(&level, at);
-			c->from_start = false;
+			before = value_at(&level, at);
 		}
 	}
-	if (!isnan(at))
-		c->at_ms = s->start_ms + (int64_t)llround(at * (double)s->step_ms);
+	if (isnan(at) || fabs(c->after - before) < MOVE_LEAST)
+		return;
+	c->at_ms = s->start_ms + (int64_t)llround(at * (double)s->step_ms);
+	c->before = before;
+	c->from_start = false;
 }
 
 /* Runs of moves the same way become changes, as soon as together they are large enough. */

@@ -231,6 +231,12 @@ void rule_memory_leak(struct scene *s)
 		return;
 	const struct failure_class *killed = failures_of(s, FAILURE_MEMORY);
 	double weight = 0.6 + (killed != NULL ? 0.15 : 0) + (c->after >= 0.8 * limit ? 0.15 : 0);
+	const struct series *rule = facts_series(s->f, SERIES_RULE);
+	struct correlation with = {0};
+	bool rules = rule != NULL && correlate(s->mem, rule, s->memory.series, &with) &&
+		     with.pearson >= 0.9;
+	if (killed == NULL && !rules && !(c->after >= 0.7 * limit))
+		weight -= 0.2; /* it climbs, but nobody is near the end of it */
 	if (s->deployed != NULL && is_near(s->deployed_ms, c->at_ms, EARLY_MINUTES, 2))
 		weight -= 0.3;
 	struct candidate *out = offer(s, CAUSE_MEMORY_LEAK, object, c->at_ms, weight);
@@ -351,9 +357,11 @@ void rule_slow_dependency(struct scene *s)
 	struct hit destination = slower_destination(s);
 	bool by_spans = slow != NULL && share >= 0.3;
 
-	if (!by_spans && (destination.change == NULL || s->f->after.spans > 0))
+	if (!by_spans && destination.change == NULL)
 		return;
-	double weight = by_spans ? 0.5 + 0.25 * between(share, 0.3, 0.6) : 0.7;
+	double weight = by_spans		? 0.5 + 0.25 * between(share, 0.3, 0.6)
+			: s->f->after.spans > 0 ? 0.6
+						: 0.7;
 	weight += by_spans && ratio >= 3 ? 0.1 : 0;
 	weight += destination.change != NULL && by_spans &&
 				  str_eq(destination.series->object, slow->service)
