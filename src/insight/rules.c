@@ -451,6 +451,10 @@ void rule_noisy_neighbour(struct scene *s)
 				  is_near(s->requests.change->at_ms, h.change->at_ms, 3, 3)
 			  ? 0.35
 			  : 0;
+	/* one whose load grows as the requests do serves them as well */
+	if (s->requests.change != NULL &&
+	    change_share(h.change) <= 1.5 * change_share(s->requests.change))
+		weight -= 0.25;
 	struct candidate *out =
 		offer(s, CAUSE_NOISY_NEIGHBOUR, h.series->object, h.change->at_ms, weight);
 	support_change(s->mem, out, &h);
