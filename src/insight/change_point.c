@@ -8,6 +8,7 @@
 
 enum {
 	BLOCKS_MAX = 512,
+	KNEE_LEAST = 8,	  /* blocks on both sides of a knee */
 	PIECE_LEAST = 4,  /* blocks of a straight piece */
 	SPIKE_LEAST = 10, /* times the spread around the running median */
 	MOVE_LEAST = 5,	  /* times the noise: what counts as a change */
@@ -167,7 +168,7 @@ static size_t take_spikes(void *mem, const struct series *s, struct samples *p,
 
 static struct samples blocks_of(void *mem, const struct samples *p, size_t *each)
 {
-	*each = (p->count + BLOCKS_MAX - 1) / BLOCKS_MAX;
+	*each = p->count <= BLOCKS_MAX ? 1 : (p->count + BLOCKS_MAX - 1) / BLOCKS_MAX;
 	struct samples out = {0, NEW_ARRAY(mem, double, p->count / *each + 1),
 			      NEW_ARRAY(mem, double, p->count / *each + 1)};
 
@@ -444,7 +445,7 @@ static void move_to_knee(const struct series *s, const struct fit *f, const stru
 	double at = NAN;
 	double before = 0;
 
-	for (size_t k = moving->begin + 2 * PIECE_LEAST; k + 2 * PIECE_LEAST <= moving->end; k++) {
+	for (size_t k = moving->begin + KNEE_LEAST; k + KNEE_LEAST <= moving->end; k++) {
 		double rest = line_through(f, moving->begin, k, &level) +
 			      line_through(f, k, moving->end, &ramp);
 		if (rest < least && fabs(level.slope) < 0.35 * fabs(ramp.slope) &&
@@ -516,7 +517,8 @@ static void refine(const struct series *s, const struct samples *p, size_t each,
 
 	if (each == 1 || c->kind != CHANGE_STEP)
 		return;
-	for (double split = centre - reach; split <= centre + reach; split += 1) {
+	for (size_t n = 0; n <= 4 * each; n++) {
+		double split = centre - reach + (double)n;
 		size_t left;
 		size_t right;
 		double low = mean_between(p, centre - 2 * reach, split, &left);

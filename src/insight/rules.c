@@ -414,9 +414,10 @@ void rule_disk_fill(struct scene *s)
 	support_failures(s, out, full);
 }
 
-void rule_noisy_neighbour(struct scene *s)
+/* Whose processor use rose most about the time of the symptom. */
+static struct hit busier_neighbour(const struct scene *s)
 {
-	struct hit h = {NULL, NULL};
+	struct hit best = {NULL, NULL};
 
 	for (size_t i = 0; i < s->f->series_count; i++) {
 		const struct series_facts *one = &s->f->series[i];
@@ -425,11 +426,27 @@ void rule_noisy_neighbour(struct scene *s)
 			const struct change *c = &one->changes[n];
 			bool fits = c->kind != CHANGE_SPIKE && c->up && change_share(c) >= 0.5 &&
 				    is_near(c->at_ms, s->began_ms, EARLY_MINUTES, 3);
-			if (fits && (h.change == NULL ||
-				     c->after - c->before > h.change->after - h.change->before))
-				h = (struct hit){one->series, c};
+			if (fits &&
+			    (best.change == NULL ||
+			     c->after - c->before > best.change->after - best.change->before))
+				best = (struct hit){one->series, c};
 		}
 	}
+	return best;
+}
+
+static bool is_measured(const struct scene *s, enum series_role role)
+{
+	for (size_t n = 0; n < s->f->series_count; n++)
+		if (s->f->series[n].series->role == role)
+			return true;
+	return false;
+}
+
+void rule_noisy_neighbour(struct scene *s)
+{
+	struct hit h = busier_neighbour(s);
+
 	if (h.change == NULL)
 		return;
 	struct hit node =
@@ -439,12 +456,9 @@ void rule_noisy_neighbour(struct scene *s)
 						  .up = true,
 						  .least_share = 0.15,
 						  .anybodys = true});
-	bool measured = false;
-	for (size_t n = 0; n < s->f->series_count; n++)
-		measured = measured || s->f->series[n].series->role == SERIES_NODE_CPU;
 	bool full = node.change != NULL && node.change->after >= 0.85;
 	double own = s->cpu.change == NULL ? 0 : s->cpu.change->after - s->cpu.change->before;
-	if ((measured && !full) || own > h.change->after - h.change->before)
+	if ((is_measured(s, SERIES_NODE_CPU) && !full) || own > h.change->after - h.change->before)
 		return; /* there was room, or the alert's own object took more of it */
 	double weight = 0.55 + (full ? 0.25 : 0) + 0.1 * between(change_share(h.change), 0.5, 3);
 	weight -= s->requests.change != NULL && !s->retried &&
