@@ -344,6 +344,12 @@ static double begin_of_step(const struct series *s, const struct fit *f, const s
 	return f->x[n];
 }
 
+/* To the second: more would only look exact. */
+static int64_t time_at(const struct series *s, double x)
+{
+	return s->start_ms + llround(fmax(x, 0) * (double)s->step_ms / 1000) * 1000;
+}
+
 /* The change that the moves [from, to) are, all the same way. */
 static struct change change_of(const struct series *s, const struct fit *f,
 			       const struct piece *pieces, const struct move *moves, size_t from,
@@ -371,8 +377,8 @@ static struct change change_of(const struct series *s, const struct fit *f,
 		at = begin_of_step(s, f, &c, moving, end);
 	else if (!c.from_start && !moves[from].jump)
 		at = meeting(s, f, moving - 1, moving);
-	c.at_ms = s->start_ms + (int64_t)llround(fmax(at, 0) * (double)s->step_ms);
-	c.until_ms = s->start_ms + (int64_t)llround(fmax(last, at) * (double)s->step_ms);
+	c.at_ms = time_at(s, at);
+	c.until_ms = time_at(s, fmax(last, at));
 	return c;
 }
 
@@ -457,7 +463,7 @@ static void move_to_knee(const struct series *s, const struct fit *f, const stru
 	}
 	if (isnan(at) || fabs(c->after - before) < MOVE_LEAST)
 		return;
-	c->at_ms = s->start_ms + (int64_t)llround(at * (double)s->step_ms);
+	c->at_ms = time_at(s, at);
 	c->before = before;
 	c->from_start = false;
 }
@@ -532,7 +538,7 @@ static void refine(const struct series *s, const struct samples *p, size_t each,
 			where = split;
 		}
 	}
-	c->at_ms = s->start_ms + (int64_t)llround(fmax(where, 0) * (double)s->step_ms);
+	c->at_ms = time_at(s, where);
 	if (c->until_ms < c->at_ms)
 		c->until_ms = c->at_ms;
 }

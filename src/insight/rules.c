@@ -20,7 +20,8 @@ static const double RETRIES_MOST =
 enum {
 	EARLY_MINUTES = 4, /* a cause may be seen so much before its effect */
 	LEAK_MINUTES = 6,  /* the least that a ramp of memory must last */
-	CALLS_LEAST = 5,   /* spans of a service, before a median means something */
+	EXAMPLE_POINTS = 200,
+	CALLS_LEAST = 5, /* spans of a service, before a median means something */
 };
 
 static struct hit lasting(const struct scene *s, enum series_role role, double share, bool anybodys)
@@ -177,8 +178,8 @@ static void support_failures(struct scene *s, struct candidate *c, const struct 
 	cited.after = (double)k->after;
 	cited.at_ms = k->first_ms;
 	support_say(s->mem, c, k->first_ms, cited,
-		    "%zu log lines tell of %s since then, %zu before: %s", k->after, k->name,
-		    k->before, k->example);
+		    "%s in the logs: %zu since then, %zu before; for example: %s", k->name,
+		    k->after, k->before, str_cut(s->mem, k->example, EXAMPLE_POINTS));
 }
 
 static double last_share(const struct scene *s, const struct series *used,
@@ -349,6 +350,22 @@ static int64_t latency_began(const struct scene *s)
 	return earlier ? s->latency.change->at_ms : s->began_ms;
 }
 
+/* Without spans and measured destinations, the time-outs in the logs may name who does not answer.
+ */
+static void slow_by_logs(struct scene *s)
+{
+	const struct failure_class *late = failures_of(s, FAILURE_TIMEOUT);
+	const char *peer =
+		late == NULL || s->f->after.spans > 0 ? NULL : log_peer(s->mem, late->example);
+
+	if (peer == NULL || facts_is_own(s->f, peer) || s->latency.change == NULL ||
+	    late->after < 3 || late->before * 3 > late->after)
+		return;
+	struct candidate *out = offer(s, CAUSE_SLOW_DEPENDENCY, peer, latency_began(s), 0.5);
+	support_failures(s, out, late);
+	support_change(s->mem, out, &s->latency);
+}
+
 void rule_slow_dependency(struct scene *s)
 {
 	double share = 0;
@@ -357,8 +374,10 @@ void rule_slow_dependency(struct scene *s)
 	struct hit destination = slower_destination(s);
 	bool by_spans = slow != NULL && share >= 0.3;
 
-	if (!by_spans && destination.change == NULL)
+	if (!by_spans && destination.change == NULL) {
+		slow_by_logs(s);
 		return;
+	}
 	double weight = by_spans		? 0.5 + 0.25 * between(share, 0.3, 0.6)
 			: s->f->after.spans > 0 ? 0.6
 						: 0.7;
@@ -544,8 +563,10 @@ void rule_error_burst(struct scene *s)
 			    (struct citation){SOURCE_LOGS, query_of(s->f->evidence, SOURCE_LOGS),
 					      "log lines", words->text, "1/min", words->rate_before,
 					      words->rate_after, words->first_ms},
-			    "%zu log lines since then, %zu before, like: %s", words->after,
-			    words->before, words->example);
+			    "a new kind of line in the logs: %zu since then, %zu before; for "
+			    "example: %s",
+			    words->after, words->before,
+			    str_cut(s->mem, words->example, EXAMPLE_POINTS));
 	if (origin != NULL)
 		support_say(s->mem, out, c->at_ms,
 			    (struct citation){
