@@ -8,6 +8,7 @@
 
 enum {
 	BLOCKS_MAX = 512,
+	KNEE_LEAST = 8,	  /* blocks on both sides of a knee */
 	PIECE_LEAST = 4,  /* blocks of a straight piece */
 	SPIKE_LEAST = 10, /* times the spread around the running median */
 	MOVE_LEAST = 5,	  /* times the noise: what counts as a change */
@@ -32,6 +33,7 @@ struct samples {
 struct piece {
 	size_t begin, end;
 	double slope, at_zero;
+	double low, high; /* of its blocks */
 };
 
 struct fit {
@@ -166,7 +168,7 @@ static size_t take_spikes(void *mem, const struct series *s, struct samples *p,
 
 static struct samples blocks_of(void *mem, const struct samples *p, size_t *each)
 {
-	*each = (p->count + BLOCKS_MAX - 1) / BLOCKS_MAX;
+	*each = p->count <= BLOCKS_MAX ? 1 : (p->count + BLOCKS_MAX - 1) / BLOCKS_MAX;
 	struct samples out = {0, NEW_ARRAY(mem, double, p->count / *each + 1),
 			      NEW_ARRAY(mem, double, p->count / *each + 1)};
 
@@ -230,7 +232,7 @@ static double line_through(const struct fit *f, size_t begin, size_t end, struct
 	double slope = xx > 0 ? xy / xx : 0;
 
 	if (out != NULL)
-		*out = (struct piece){begin, end, slope, y - slope * x};
+		*out = (struct piece){begin, end, slope, y - slope * x, -INFINITY, INFINITY};
 	return fmax(yy - slope * xy, 0);
 }
 
@@ -257,8 +259,15 @@ static struct piece *cut(void *mem, const struct fit *f, size_t *count)
 		(*count)++;
 	struct piece *pieces = NEW_ARRAY(mem, struct piece, *count);
 	size_t at = *count;
-	for (size_t end = f->n; end > 0; end = from[end])
-		line_through(f, from[end], end, &pieces[--at]);
+	for (size_t end = f->n; end > 0; end = from[end]) {
+		struct piece *p = &pieces[--at];
+		line_through(f, from[end], end, p);
+		p->low = p->high = f->y[p->begin];
+		for (size_t n = p->begin; n < p->end; n++) {
+			p->low = fmin(p->low, f->y[n]);
+			p->high = fmax(p->high, f->y[n]);
+		}
+	}
 	return pieces;
 }
 
@@ -267,14 +276,15 @@ static double value_at(const struct piece *p, double x)
 	return p->at_zero + p->slope * x;
 }
 
+/* A line through a curve ends where no block ever was: a level is one that was seen. */
 static double first_of(const struct fit *f, const struct piece *p)
 {
-	return value_at(p, f->x[p->begin]);
+	return fmin(fmax(value_at(p, f->x[p->begin]), p->low), p->high);
 }
 
 static double last_of(const struct fit *f, const struct piece *p)
 {
-	return value_at(p, f->x[p->end - 1]);
+	return fmin(fmax(value_at(p, f->x[p->end - 1]), p->low), p->high);
 }
 
 static double length_ms(const struct series *s, const struct fit *f, const struct piece *p)
@@ -334,6 +344,12 @@ static double begin_of_step(const struct series *s, const struct fit *f, const s
 	return f->x[n];
 }
 
+/* To the second: more would only look exact. */
+static int64_t time_at(const struct series *s, double x)
+{
+	return s->start_ms + llround(fmax(x, 0) * (double)s->step_ms / 1000) * 1000;
+}
+
 /* The change that the moves [from, to) are, all the same way. */
 static struct change change_of(const struct series *s, const struct fit *f,
 			       const struct piece *pieces, const struct move *moves, size_t from,
@@ -361,17 +377,20 @@ static struct change change_of(const struct series *s, const struct fit *f,
 		at = begin_of_step(s, f, &c, moving, end);
 	else if (!c.from_start && !moves[from].jump)
 		at = meeting(s, f, moving - 1, moving);
-	c.at_ms = s->start_ms + (int64_t)llround(fmax(at, 0) * (double)s->step_ms);
-	c.until_ms = s->start_ms + (int64_t)llround(last * (double)s->step_ms);
+	c.at_ms = time_at(s, at);
+	c.until_ms = time_at(s, fmax(last, at));
 	return c;
 }
 
+/* A long piece that hardly moves is a plateau between two changes; a short one is a rest on the
+ * way. */
 static bool goes_on(const struct series *s, const struct fit *f, const struct piece *pieces,
 		    const struct move *m, double sum)
 {
-	if (m->delta * sum > 0 && fabs(m->delta) >= 1)
-		return true;
 	bool brief = m->jump || length_ms(s, f, &pieces[m->piece]) <= (double)TRANSITION_MS;
+
+	if (m->delta * sum > 0 && fabs(m->delta) >= (brief ? 1 : fmax(MOVE_LEAST, 0.1 * fabs(sum))))
+		return true;
 	return brief && fabs(m->delta) < MOVE_LEAST && fabs(m->delta) < 0.3 * fabs(sum);
 }
 
@@ -388,8 +407,9 @@ static double speed(const struct fit *f, const struct piece *pieces, const struc
 static bool is_drift(const struct fit *f, const struct piece *pieces, const struct move *m,
 		     double sum, double fastest, double *dropped)
 {
-	bool small = fabs(*dropped + m->delta) < 0.25 * fabs(sum);
-	bool slow = speed(f, pieces, m) < 0.35 * fastest;
+	double pace = speed(f, pieces, m) / fastest;
+	bool slow = pace < 0.35;
+	bool small = fabs(*dropped + m->delta) < (pace < 0.05 ? 0.4 : 0.25) * fabs(sum);
 	bool nothing = fabs(m->delta) < 0.08 * fabs(sum) && m->jump;
 
 	if (m->delta * sum > 0 && !(small && (nothing || slow)))
@@ -429,20 +449,23 @@ static void move_to_knee(const struct series *s, const struct fit *f, const stru
 	struct piece level;
 	struct piece ramp;
 	double at = NAN;
+	double before = 0;
 
-	for (size_t k = moving->begin + 2 * PIECE_LEAST; k + 2 * PIECE_LEAST <= moving->end; k++) {
+	for (size_t k = moving->begin + KNEE_LEAST; k + KNEE_LEAST <= moving->end; k++) {
 		double rest = line_through(f, moving->begin, k, &level) +
 			      line_through(f, k, moving->end, &ramp);
 		if (rest < least && fabs(level.slope) < 0.35 * fabs(ramp.slope) &&
 		    ramp.slope * moving->slope > 0) {
 			least = rest;
 			at = meeting(s, f, &level, &ramp);
-			c->before = value_at(&level, at);
-			c->from_start = false;
+			before = value_at(&level, at);
 		}
 	}
-	if (!isnan(at))
-		c->at_ms = s->start_ms + (int64_t)llround(at * (double)s->step_ms);
+	if (isnan(at) || fabs(c->after - before) < MOVE_LEAST)
+		return;
+	c->at_ms = time_at(s, at);
+	c->before = before;
+	c->from_start = false;
 }
 
 /* Runs of moves the same way become changes, as soon as together they are large enough. */
@@ -500,7 +523,8 @@ static void refine(const struct series *s, const struct samples *p, size_t each,
 
 	if (each == 1 || c->kind != CHANGE_STEP)
 		return;
-	for (double split = centre - reach; split <= centre + reach; split += 1) {
+	for (size_t n = 0; n <= 4 * each; n++) {
+		double split = centre - reach + (double)n;
 		size_t left;
 		size_t right;
 		double low = mean_between(p, centre - 2 * reach, split, &left);
@@ -514,7 +538,7 @@ static void refine(const struct series *s, const struct samples *p, size_t each,
 			where = split;
 		}
 	}
-	c->at_ms = s->start_ms + (int64_t)llround(fmax(where, 0) * (double)s->step_ms);
+	c->at_ms = time_at(s, where);
 	if (c->until_ms < c->at_ms)
 		c->until_ms = c->at_ms;
 }
@@ -530,6 +554,8 @@ static size_t find_changes(void *mem, const struct series *s, struct samples *p,
 	double noise = noise_of(mem, &b, &slower);
 	double centre = median_of(mem, b.y, b.count);
 
+	if (noise <= 0) /* it never moves */
+		return 0;
 	prepare(mem, &f, &b, centre, noise);
 	f.penalty = PENALTY * slower * log((double)b.count);
 	struct piece *pieces = cut(mem, &f, &count);

@@ -13,9 +13,10 @@ static const double ANSWER_LEAST = 0.45; /* a lighter candidate is no answer */
  * ahead. */
 static const struct {
 	double at, heavy, ahead;
-} CURVE = {-1.0, 2.5, 2.0};
+} CURVE = {-5.2, 10.5, 1.3};
+static const double CONFIDENCE_MOST = 0.95;   /* the world has causes that no simulation has */
 static const double CONFIDENCE_QUIET = 0.9;   /* nothing lasts in the metrics that came */
-static const double CONFIDENCE_UNKNOWN = 0.5; /* that none of the known causes is it */
+static const double CONFIDENCE_UNKNOWN = 0.8; /* that none of the known causes is it */
 static const double CONFIDENCE_BLIND = 0.2;   /* no metrics at all */
 
 static const struct {
@@ -91,7 +92,8 @@ static int by_weight(const void *a, const void *b)
 
 static double logistic(double weight, double lead)
 {
-	return 1 / (1 + exp(-(CURVE.at + CURVE.heavy * weight + CURVE.ahead * lead)));
+	return fmin(1 / (1 + exp(-(CURVE.at + CURVE.heavy * weight + CURVE.ahead * lead))),
+		    CONFIDENCE_MOST);
 }
 
 static void take_first(const struct scene *s, struct diagnosis *out)

@@ -6,8 +6,9 @@
  * the rule asks for at least, plus what supports it, less what another cause explains as well. The heaviest wins; when the
  * symptom lasts and no candidate weighs enough the cause is unknown; without a lasting symptom nothing is wrong.
  *
- * Confidence is a logistic curve over the winner's weight and its lead over the next. Its three numbers are fitted on the
- * tuning seeds of tests/insight/ and judged on the held-out ones: of diagnoses with confidence 0.8, about 80 % are right.
+ * Confidence is a logistic curve over the winner's weight and its lead over the next, at most 0.95. Its numbers are fitted
+ * on the tuning seeds of tests/insight/ (score.py --fit) and judged on the held-out ones, where of the diagnoses with
+ * confidence p about a share p is right: that holds for incidents like the simulated ones, and is a guess for others.
  */
 #pragma once
 

@@ -11,8 +11,10 @@ enum { SERIES_MAX = 200, STEP_MAX_MS = 86400000 };
 static const int64_t TIME_MAX_MS = (int64_t)1 << 50;
 static const int64_t AROUND_MS = 120000; /* an alert is evaluated a little after what it sees */
 static const int64_t BASE_MS = 1200000;	 /* the level before: of the last 20 minutes */
+static const int64_t EARLIER_MS = 480000;
 static const double RULE_SHARE = 0.2;
 static const double LASTING_SHARE = 0.3; /* of the change */
+static const double DRIFT_SHARE = 0.5;
 static const double SYMPTOM_SHARE = 0.3;
 
 static bool is_sane(const struct series *s)
@@ -133,8 +135,12 @@ static struct hit find_symptom(const struct facts *f)
 						 SERIES_THROTTLED, SERIES_MEMORY, SERIES_DISK};
 	struct hit best = find_lasting(f, SERIES_RULE, true, RULE_SHARE, true);
 
+	/* a slow rise that was under way all the time is the daily course, unless it is large */
+	if (best.change != NULL && best.change->from_start &&
+	    change_share(best.change) < DRIFT_SHARE)
+		best = (struct hit){NULL, NULL};
 	if (best.change == NULL)
-		best = find_lasting(f, SERIES_RULE, false, RULE_SHARE, true);
+		best = find_lasting(f, SERIES_RULE, false, DRIFT_SHARE, true);
 	for (size_t n = 0; best.change == NULL && n < sizeof(SIGNS) / sizeof(SIGNS[0]); n++) {
 		struct hit h =
 			find_lasting(f, SIGNS[n], true, SYMPTOM_SHARE, SIGNS[n] == SERIES_DISK);
@@ -142,6 +148,25 @@ static struct hit find_symptom(const struct facts *f)
 			best = h;
 	}
 	return best;
+}
+
+/* The rule may see late what others saw a little before it: latency rises, then requests fail. */
+static int64_t begin_of(const struct facts *f)
+{
+	static const enum series_role SIGNS[] = {SERIES_LATENCY, SERIES_ERRORS};
+	int64_t rule_ms = f->symptom.change->at_ms;
+	int64_t began = rule_ms;
+
+	for (size_t n = 0; n < sizeof(SIGNS) / sizeof(SIGNS[0]); n++) {
+		struct hit h = facts_find(f, &(struct wanted){.role = SIGNS[n],
+							      .from_ms = rule_ms - EARLIER_MS,
+							      .to_ms = rule_ms,
+							      .up = true,
+							      .least_share = SYMPTOM_SHARE});
+		if (facts_lasts_to_end(f, &h) && h.change->at_ms < began)
+			began = h.change->at_ms;
+	}
+	return began;
 }
 
 static void read_logs_and_traces(struct facts *f)
@@ -176,7 +201,7 @@ struct facts *facts_make(void *mem, const struct evidence *e)
 	}
 	f->symptom = find_symptom(f);
 	if (f->symptom.change != NULL)
-		f->began_ms = f->symptom.change->at_ms;
+		f->began_ms = begin_of(f);
 	read_logs_and_traces(f);
 	return f;
 }

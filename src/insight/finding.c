@@ -10,7 +10,12 @@
 #include "insight/correlation.h"
 #include "insight/support.h"
 
-enum { OTHER_CHANGES_MAX = 3, NOTES_MAX = SOURCE_COUNT + 1, EXAMPLE_POINTS = 200 };
+enum {
+	OTHER_CHANGES_MAX = 3,
+	NOTES_MAX = SOURCE_COUNT + 1,
+	EXAMPLE_POINTS = 200,
+	LEAD_LEAST_MS = 60000
+};
 
 static const char *const KINDS[] = {[FINDING_CAUSE] = "cause",
 				    [FINDING_CHANGE] = "change",
@@ -94,11 +99,14 @@ static void add_other_changes(struct insight *i)
 	}
 }
 
-static char *lead_words(void *mem, const struct correlation *c)
+/* Differences below a minute say more about how a series is sampled than about what comes first. */
+static char *lead_words(void *mem, const struct series *a, const struct series *b,
+			const struct correlation *c)
 {
-	if (!c->has_lag || c->lag_ms == 0)
+	if (!c->has_lag || llabs(c->lag_ms) < LEAD_LEAST_MS)
 		return str_dup(mem, "");
-	return str_fmt(mem, "; the %s moves first, by %s", c->lag_ms > 0 ? "first" : "second",
+	return str_fmt(mem, "; %s moves first, by %s",
+		       series_role_name(c->lag_ms > 0 ? a->role : b->role),
 		       str_duration(mem, llabs(c->lag_ms)));
 }
 
@@ -120,7 +128,7 @@ static void add_correlations(struct insight *i)
 			i,
 			"%s and %s of %s go together (Pearson %.2f, Spearman %.2f, %zu samples)%s",
 			series_role_name(a->role), series_role_name(b->role), a->object, c.pearson,
-			c.spearman, c.pairs, lead_words(i, &c));
+			c.spearman, c.pairs, lead_words(i, a, b, &c));
 		struct citation *both = NEW_ARRAY(i, struct citation, 2);
 		both[0] = (struct citation){SOURCE_METRICS,
 					    a->query,
@@ -150,6 +158,10 @@ static void add_logs(struct insight *i)
 	if (l->class_count == 0 || l->classes[0].after == 0)
 		return;
 	const struct failure_class *k = &l->classes[0];
+	for (size_t n = 0; n < i->finding_count; n++)
+		if (i->findings[n].citation_count > 0 &&
+		    i->findings[n].citations[0].object == k->name)
+			return; /* said already */
 	struct citation cited = {SOURCE_LOGS,
 				 query_of(i->facts->evidence, SOURCE_LOGS),
 				 "log lines",

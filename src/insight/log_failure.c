@@ -146,3 +146,53 @@ enum failure_kind log_failure(void *mem, const char *text, const char **name)
 		*name = class != NULL ? class : KINDS[kind];
 	return kind;
 }
+
+static size_t host_length(const char *s)
+{
+	size_t n = 0;
+
+	while (n < NAME_MAX_BYTES && (isalnum((unsigned char)s[n]) || s[n] == '-' || s[n] == '.'))
+		n++;
+	return n;
+}
+
+static bool has_letter(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (isalpha((unsigned char)s[i]))
+			return true;
+	return false;
+}
+
+/* "Cart.java:1234" and "pid:1234" are no hosts. */
+static bool is_host(const char *s, size_t n)
+{
+	static const char *const NONE[] = {"pid",  "id",  "port", "line", "thread", ".java",
+					   ".py",  ".go", ".js",  ".ts",  ".c",	    ".cc",
+					   ".cpp", ".cs", ".rb",  ".rs",  ".kt",    ".php"};
+
+	for (size_t i = 0; i < sizeof(NONE) / sizeof(NONE[0]); i++) {
+		size_t length = strlen(NONE[i]);
+		bool whole = NONE[i][0] != '.';
+		if (n >= length && strncasecmp(s + n - length, NONE[i], length) == 0 &&
+		    (!whole || n == length))
+			return false;
+	}
+	return n > 0 && has_letter(s, n) && isalnum((unsigned char)s[0]);
+}
+
+const char *log_peer(void *mem, const char *text)
+{
+	size_t length = strnlen(text, LOOK_BYTES);
+
+	for (size_t at = 0; at < length;) {
+		size_t n = host_length(text + at);
+		bool scheme = at >= 3 && strncmp(text + at - 3, "://", 3) == 0;
+		size_t digits = text[at + n] == ':' ? strspn(text + at + n + 1, "0123456789") : 0;
+		bool port = digits == 4 || digits == 5;
+		if ((scheme || port) && is_host(text + at, n))
+			return str_ndup(mem, text + at, n);
+		at += n + 1;
+	}
+	return NULL;
+}

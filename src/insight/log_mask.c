@@ -216,7 +216,9 @@ char *log_mask(void *mem, const char *text)
 {
 	size_t n = strnlen(text, LINE_MAX_BYTES);
 
-	while (n > 0 && n == LINE_MAX_BYTES && ((unsigned char)text[n] & 0xC0) == 0x80)
+	bool is_cut = n == LINE_MAX_BYTES;
+
+	while (is_cut && n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
 		n--; /* not within a character */
 	struct mask m = {.in = text, .length = n, .out = NEW_ARRAY(mem, char, n *MASK_ROOM + 1)};
 	while (m.at < m.length)

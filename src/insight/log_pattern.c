@@ -69,13 +69,17 @@ static size_t head_of(const struct drain *d, const struct word *words, size_t n)
 	return (first ^ (uint32_t)(n * 2654435761U)) & (HEADS - 1);
 }
 
+static bool is_same(const struct word *a, const struct word *b)
+{
+	return a->hash == b->hash && str_eq(a->text, b->text);
+}
+
 static size_t alike(const struct cluster *c, const struct word *words)
 {
 	size_t same = 0;
 
 	for (size_t i = 0; i < c->words; i++)
-		same += c->word[i].hash == words[i].hash &&
-			strcmp(c->word[i].text, words[i].text) == 0;
+		same += is_same(&c->word[i], &words[i]);
 	return same;
 }
 
@@ -101,7 +105,7 @@ static struct cluster *most_alike(const struct drain *d, size_t head, const stru
 static void generalise(const struct drain *d, struct cluster *c, const struct word *words)
 {
 	for (size_t i = 0; i < c->words; i++)
-		if (c->word[i].hash != words[i].hash || strcmp(c->word[i].text, words[i].text) != 0)
+		if (!is_same(&c->word[i], &words[i]))
 			c->word[i] = (struct word){ANY, d->any};
 }
 
@@ -145,7 +149,7 @@ static void count_line(struct cluster *c, const struct log_line *line, enum line
 
 static struct cluster *place(struct drain *d, char *masked)
 {
-	struct word words[WORDS_MAX];
+	struct word words[WORDS_MAX] = {0};
 	size_t n = words_of(masked, words);
 	size_t head = head_of(d, words, n);
 	size_t crowd;

@@ -71,4 +71,8 @@ enum line_level line_level_of(const struct log_line *line);
 /* FAILURE_NONE when it tells of none; *name then is not set. */
 enum failure_kind log_failure(void *mem, const char *text, const char **name);
 
+/* The other side that a failed call names, as "http://stock:8080/…" or "stock:8080"; NULL when it names none by name (an
+ * address is none). Under mem. */
+const char *log_peer(void *mem, const char *text);
+
 const char *failure_kind_name(enum failure_kind k); /* "out of memory", "timeout", … */

@@ -20,7 +20,8 @@ static const double RETRIES_MOST =
 enum {
 	EARLY_MINUTES = 4, /* a cause may be seen so much before its effect */
 	LEAK_MINUTES = 6,  /* the least that a ramp of memory must last */
-	CALLS_LEAST = 5,   /* spans of a service, before a median means something */
+	EXAMPLE_POINTS = 200,
+	CALLS_LEAST = 5, /* spans of a service, before a median means something */
 };
 
 static struct hit lasting(const struct scene *s, enum series_role role, double share, bool anybodys)
@@ -177,8 +178,8 @@ static void support_failures(struct scene *s, struct candidate *c, const struct 
 	cited.after = (double)k->after;
 	cited.at_ms = k->first_ms;
 	support_say(s->mem, c, k->first_ms, cited,
-		    "%zu log lines tell of %s since then, %zu before: %s", k->after, k->name,
-		    k->before, k->example);
+		    "%s in the logs: %zu since then, %zu before; for example: %s", k->name,
+		    k->after, k->before, str_cut(s->mem, k->example, EXAMPLE_POINTS));
 }
 
 static double last_share(const struct scene *s, const struct series *used,
@@ -204,6 +205,9 @@ void rule_traffic_surge(struct scene *s)
 	bool follows = s->cpu.change != NULL && is_near(s->cpu.change->at_ms, c->at_ms, 2, 6);
 	weight += follows ? 0.15 : 0;
 	weight -= s->retried ? 0.3 : 0;
+	/* traffic that comes after the failures is their effect */
+	bool behind = s->latency.change != NULL && s->latency.change->at_ms < c->at_ms;
+	weight -= s->retried && behind ? 0.2 : 0;
 	struct candidate *out =
 		offer(s, CAUSE_TRAFFIC_SURGE, s->requests.series->object, c->at_ms, weight);
 	support_change(s->mem, out, &s->requests);
@@ -228,6 +232,12 @@ void rule_memory_leak(struct scene *s)
 		return;
 	const struct failure_class *killed = failures_of(s, FAILURE_MEMORY);
 	double weight = 0.6 + (killed != NULL ? 0.15 : 0) + (c->after >= 0.8 * limit ? 0.15 : 0);
+	const struct series *rule = facts_series(s->f, SERIES_RULE);
+	struct correlation with = {0};
+	bool rules = rule != NULL && correlate(s->mem, rule, s->memory.series, &with) &&
+		     with.pearson >= 0.9;
+	if (killed == NULL && !rules && !(c->after >= 0.7 * limit))
+		weight -= 0.2; /* it climbs, but nobody is near the end of it */
 	if (s->deployed != NULL && is_near(s->deployed_ms, c->at_ms, EARLY_MINUTES, 2))
 		weight -= 0.3;
 	struct candidate *out = offer(s, CAUSE_MEMORY_LEAK, object, c->at_ms, weight);
@@ -340,6 +350,22 @@ static int64_t latency_began(const struct scene *s)
 	return earlier ? s->latency.change->at_ms : s->began_ms;
 }
 
+/* Without spans and measured destinations, the time-outs in the logs may name who does not answer.
+ */
+static void slow_by_logs(struct scene *s)
+{
+	const struct failure_class *late = failures_of(s, FAILURE_TIMEOUT);
+	const char *peer =
+		late == NULL || s->f->after.spans > 0 ? NULL : log_peer(s->mem, late->example);
+
+	if (peer == NULL || facts_is_own(s->f, peer) || s->latency.change == NULL ||
+	    late->after < 3 || late->before * 3 > late->after)
+		return;
+	struct candidate *out = offer(s, CAUSE_SLOW_DEPENDENCY, peer, latency_began(s), 0.5);
+	support_failures(s, out, late);
+	support_change(s->mem, out, &s->latency);
+}
+
 void rule_slow_dependency(struct scene *s)
 {
 	double share = 0;
@@ -348,9 +374,13 @@ void rule_slow_dependency(struct scene *s)
 	struct hit destination = slower_destination(s);
 	bool by_spans = slow != NULL && share >= 0.3;
 
-	if (!by_spans && (destination.change == NULL || s->f->after.spans > 0))
+	if (!by_spans && destination.change == NULL) {
+		slow_by_logs(s);
 		return;
-	double weight = by_spans ? 0.5 + 0.25 * between(share, 0.3, 0.6) : 0.7;
+	}
+	double weight = by_spans		? 0.5 + 0.25 * between(share, 0.3, 0.6)
+			: s->f->after.spans > 0 ? 0.6
+						: 0.7;
 	weight += by_spans && ratio >= 3 ? 0.1 : 0;
 	weight += destination.change != NULL && by_spans &&
 				  str_eq(destination.series->object, slow->service)
@@ -403,9 +433,10 @@ void rule_disk_fill(struct scene *s)
 	support_failures(s, out, full);
 }
 
-void rule_noisy_neighbour(struct scene *s)
+/* Whose processor use rose most about the time of the symptom. */
+static struct hit busier_neighbour(const struct scene *s)
 {
-	struct hit h = {NULL, NULL};
+	struct hit best = {NULL, NULL};
 
 	for (size_t i = 0; i < s->f->series_count; i++) {
 		const struct series_facts *one = &s->f->series[i];
@@ -414,11 +445,27 @@ void rule_noisy_neighbour(struct scene *s)
 			const struct change *c = &one->changes[n];
 			bool fits = c->kind != CHANGE_SPIKE && c->up && change_share(c) >= 0.5 &&
 				    is_near(c->at_ms, s->began_ms, EARLY_MINUTES, 3);
-			if (fits && (h.change == NULL ||
-				     c->after - c->before > h.change->after - h.change->before))
-				h = (struct hit){one->series, c};
+			if (fits &&
+			    (best.change == NULL ||
+			     c->after - c->before > best.change->after - best.change->before))
+				best = (struct hit){one->series, c};
 		}
 	}
+	return best;
+}
+
+static bool is_measured(const struct scene *s, enum series_role role)
+{
+	for (size_t n = 0; n < s->f->series_count; n++)
+		if (s->f->series[n].series->role == role)
+			return true;
+	return false;
+}
+
+void rule_noisy_neighbour(struct scene *s)
+{
+	struct hit h = busier_neighbour(s);
+
 	if (h.change == NULL)
 		return;
 	struct hit node =
@@ -428,18 +475,19 @@ void rule_noisy_neighbour(struct scene *s)
 						  .up = true,
 						  .least_share = 0.15,
 						  .anybodys = true});
-	bool measured = false;
-	for (size_t n = 0; n < s->f->series_count; n++)
-		measured = measured || s->f->series[n].series->role == SERIES_NODE_CPU;
 	bool full = node.change != NULL && node.change->after >= 0.85;
 	double own = s->cpu.change == NULL ? 0 : s->cpu.change->after - s->cpu.change->before;
-	if ((measured && !full) || own > h.change->after - h.change->before)
+	if ((is_measured(s, SERIES_NODE_CPU) && !full) || own > h.change->after - h.change->before)
 		return; /* there was room, or the alert's own object took more of it */
 	double weight = 0.55 + (full ? 0.25 : 0) + 0.1 * between(change_share(h.change), 0.5, 3);
 	weight -= s->requests.change != NULL && !s->retried &&
 				  is_near(s->requests.change->at_ms, h.change->at_ms, 3, 3)
 			  ? 0.35
 			  : 0;
+	/* one whose load grows as the requests do serves them as well */
+	if (s->requests.change != NULL &&
+	    change_share(h.change) <= 1.5 * change_share(s->requests.change))
+		weight -= 0.25;
 	struct candidate *out =
 		offer(s, CAUSE_NOISY_NEIGHBOUR, h.series->object, h.change->at_ms, weight);
 	support_change(s->mem, out, &h);
@@ -479,6 +527,21 @@ static const struct log_pattern *new_failure(const struct scene *s)
 	return NULL;
 }
 
+/* Another service in which it fails: by the spans, else by the name that refused connections are
+ * told with; or NULL. */
+static const char *elsewhere(const struct scene *s, const struct service_node *origin,
+			     const struct log_pattern *words)
+{
+	if (origin != NULL)
+		return !facts_is_own(s->f, origin->service) && is_called(s, origin->service)
+			       ? origin->service
+			       : NULL;
+	const char *peer = words != NULL && words->failure == FAILURE_REFUSED
+				   ? log_peer(s->mem, words->example)
+				   : NULL;
+	return peer != NULL && !facts_is_own(s->f, peer) ? peer : NULL;
+}
+
 void rule_error_burst(struct scene *s)
 {
 	const struct change *c = s->errors.change;
@@ -490,10 +553,9 @@ void rule_error_burst(struct scene *s)
 	const struct log_pattern *words = new_failure(s);
 	const struct service_node *origin = origin_of_failures(s);
 	double weight = 0.6 + (words != NULL ? 0.1 : 0) + (origin != NULL ? 0.1 : 0);
-	bool elsewhere = origin != NULL && !facts_is_own(s->f, origin->service) &&
-			 is_called(s, origin->service);
+	const char *object = elsewhere(s, origin, words);
 	struct candidate *out =
-		offer(s, CAUSE_ERROR_BURST, elsewhere ? origin->service : s->errors.series->object,
+		offer(s, CAUSE_ERROR_BURST, object != NULL ? object : s->errors.series->object,
 		      c->at_ms, weight);
 	support_change(s->mem, out, &s->errors);
 	if (words != NULL)
@@ -501,8 +563,10 @@ void rule_error_burst(struct scene *s)
 			    (struct citation){SOURCE_LOGS, query_of(s->f->evidence, SOURCE_LOGS),
 					      "log lines", words->text, "1/min", words->rate_before,
 					      words->rate_after, words->first_ms},
-			    "%zu log lines since then, %zu before, like: %s", words->after,
-			    words->before, words->example);
+			    "a new kind of line in the logs: %zu since then, %zu before; for "
+			    "example: %s",
+			    words->after, words->before,
+			    str_cut(s->mem, words->example, EXAMPLE_POINTS));
 	if (origin != NULL)
 		support_say(s->mem, out, c->at_ms,
 			    (struct citation){

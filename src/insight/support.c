@@ -22,6 +22,8 @@ char *quantity(void *mem, double value, const char *unit)
 {
 	if (isnan(value))
 		return str_dup(mem, "unknown");
+	if (fabs(value) < 1e-9) /* what is left of a sum that is zero */
+		value = 0;
 	if (str_eq(unit, "bytes"))
 		return bytes(mem, value);
 	if (str_eq(unit, "ratio"))

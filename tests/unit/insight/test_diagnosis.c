@@ -172,6 +172,25 @@ static void the_dependency_that_became_slower_is_named_by_the_spans(void **state
 	expect(s, CAUSE_SLOW_DEPENDENCY, "stock");
 }
 
+static void without_spans_the_time_outs_in_the_logs_name_who_is_slow(void **state)
+{
+	SCOPE(mem);
+	struct scene_made *s = scene_make(mem);
+	struct log_line lines[10];
+
+	(void)state;
+	for (int n = 0; n < 10; n++)
+		lines[n] = (struct log_line){
+			(int64_t)(SCENE_CHANGE + n) * SCENE_STEP, "error",
+			"Get \"http://stock:8080/v1\": context deadline exceeded"};
+	scene_add(s, SERIES_RULE, "cart-0", 0.03, 0.33, 0);
+	scene_add(s, SERIES_LATENCY, "cart-0", 0.03, 0.33, 0);
+	expect(s, CAUSE_UNKNOWN, "pod shop/cart-0");
+	s->evidence.lines = lines;
+	s->evidence.line_count = 10;
+	expect(s, CAUSE_SLOW_DEPENDENCY, "stock");
+}
+
 static void noise_is_nothing_wrong(void **state)
 {
 	SCOPE(mem);
@@ -219,6 +238,7 @@ int main(void)
 			a_neighbour_that_takes_the_node_is_named_and_another_that_rises_is_not),
 		cmocka_unit_test(a_neighbour_on_a_node_with_room_is_innocent),
 		cmocka_unit_test(the_dependency_that_became_slower_is_named_by_the_spans),
+		cmocka_unit_test(without_spans_the_time_outs_in_the_logs_name_who_is_slow),
 		cmocka_unit_test(noise_is_nothing_wrong),
 		cmocka_unit_test(what_came_back_to_normal_before_the_alert_is_not_the_symptom),
 		cmocka_unit_test(without_metrics_nothing_is_concluded),

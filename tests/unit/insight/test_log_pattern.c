@@ -95,6 +95,25 @@ static void a_failure_has_a_kind_and_the_name_of_its_class(void **state)
 	}
 }
 
+static void a_failed_call_names_the_other_side(void **state)
+{
+	static const char *const CASES[][2] = {
+		{"Connection refused: stock:8080", "stock"},
+		{"Get \"http://stock.shop:8080/v1\": refused", "stock.shop"},
+		{"dial tcp 10.0.0.7:8080: connection refused", NULL},
+		{"at Cart.java:1234, pid:4711, status:500", NULL},
+		{"refused", NULL},
+		{"", NULL},
+		{"://", NULL},
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(CASES) / sizeof(CASES[0]); n++) {
+		SCOPE(mem);
+		assert_true(str_eq(log_peer(mem, CASES[n][0]), CASES[n][1]));
+	}
+}
+
 static void lines_that_differ_in_a_name_become_one_template(void **state)
 {
 	SCOPE(mem);
@@ -218,6 +237,7 @@ int main(void)
 		cmocka_unit_test(what_changes_from_line_to_line_is_masked),
 		cmocka_unit_test(a_level_comes_with_the_line_or_stands_at_its_head),
 		cmocka_unit_test(a_failure_has_a_kind_and_the_name_of_its_class),
+		cmocka_unit_test(a_failed_call_names_the_other_side),
 		cmocka_unit_test(lines_that_differ_in_a_name_become_one_template),
 		cmocka_unit_test(lines_of_another_length_or_beginning_stay_apart),
 		cmocka_unit_test(new_failures_are_counted_by_class),
