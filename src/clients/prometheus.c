@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "net/url.h"
 
-enum { SAMPLES_MAX = 20000, WARNINGS_MAX = 16 };
+enum { SAMPLES_MAX = 20000, WARNINGS_MAX = 16, QUERY_URL_BYTES = 1500 };
 
 static const int64_t DURATION_MAX_MS = INT64_C(1000) * 3600 * 24 * 366 * 100;
 
@@ -256,20 +256,26 @@ static enum status judge(void *mem, const struct http_reply *r)
 	return failure(r->code >= 500 ? E_TRANSIENT : E_INVALID, "%s", text);
 }
 
-static enum status fetch(void *mem, const struct prometheus *p, struct http_request *q,
-			 struct http_reply **out)
+static void dress(void *mem, const struct prometheus *p, struct http_request *q)
 {
-	const struct http_header headers[] = {
-		{"Content-Type", "application/x-www-form-urlencoded"},
-		{"Accept", "application/json"},
-		{"Authorization", p->bearer == NULL ? NULL : str_fmt(mem, "Bearer %s", p->bearer)},
-	};
+	struct http_header *headers = NEW_ARRAY(mem, struct http_header, 3);
 
+	headers[0] = (struct http_header){"Content-Type", "application/x-www-form-urlencoded"};
+	headers[1] = (struct http_header){"Accept", "application/json"};
+	if (p->bearer != NULL)
+		headers[2] =
+			(struct http_header){"Authorization", str_fmt(mem, "Bearer %s", p->bearer)};
 	q->headers = headers;
 	q->header_count = p->bearer == NULL ? 2 : 3;
 	q->timeout_ms = p->timeout_ms;
 	q->ca_file = p->ca_file;
 	q->peer = "prometheus";
+}
+
+static enum status fetch(void *mem, const struct prometheus *p, struct http_request *q,
+			 struct http_reply **out)
+{
+	dress(mem, p, q);
 	enum status s = http_fetch(mem, p->http, q, out);
 	if (s != OK)
 		return failure_in(s, "Prometheus");
@@ -296,19 +302,67 @@ static char *form(void *mem, const char *name, const char *value)
 	return text;
 }
 
+static const char *const QUERY_PATH[] = {"api", "v1", "query", NULL};
+
 enum status prometheus_query(void *mem, const struct prometheus *p, const char *expr,
 			     struct query_result **out)
 {
-	static const char *const PATH[] = {"api", "v1", "query", NULL};
 	char *url = NULL;
 	struct http_reply *r = NULL;
 	struct http_request q = {.method = "POST", .body = form(mem, "query", expr)};
 
-	TRY(url_build(mem, p->url, PATH, NULL, 0, &url));
+	TRY(url_build(mem, p->url, QUERY_PATH, NULL, 0, &url));
 	q.url = url;
 	q.body_bytes = strlen(q.body);
 	TRY(fetch(mem, p, &q, &r));
 	return prometheus_decode_query(mem, r->body, r->body_bytes, out);
+}
+
+/* The short ones are asked as WORKFLOW-001.3 writes them; not every proxy takes a long URL. */
+static enum status query_request(void *mem, const struct prometheus *p, const char *expr,
+				 struct http_request *out)
+{
+	bool brief = strlen(expr) <= QUERY_URL_BYTES;
+	const struct url_pair query[] = {{"query", expr}};
+	char *url = NULL;
+
+	*out = (struct http_request){.method = brief ? "GET" : "POST"};
+	TRY(url_build(mem, p->url, QUERY_PATH, query, brief ? 1 : 0, &url));
+	out->url = url;
+	if (!brief) {
+		out->body = form(mem, "query", expr);
+		out->body_bytes = strlen(out->body);
+	}
+	dress(mem, p, out);
+	return OK;
+}
+
+static enum status read_answer(void *mem, const struct http_reply *r, struct query_result **out)
+{
+	if (r->status != OK)
+		return failure(r->status, "Prometheus: %s", r->message);
+	TRY(judge(mem, r));
+	return prometheus_decode_query(mem, r->body, r->body_bytes, out);
+}
+
+void prometheus_query_all(void *mem, const struct prometheus *p, const char *const *exprs, size_t n,
+			  struct query_answer **answers)
+{
+	struct http_request *requests = NEW_ARRAY(mem, struct http_request, n + 1);
+	struct http_reply *replies = NULL;
+	enum status s = OK;
+
+	*answers = NEW_ARRAY(mem, struct query_answer, n + 1);
+	for (size_t k = 0; s == OK && k < n; k++)
+		s = query_request(mem, p, exprs[k], &requests[k]);
+	if (s == OK)
+		http_fetch_all(mem, p->http, requests, n, &replies);
+	for (size_t k = 0; k < n; k++) {
+		struct query_answer *a = &(*answers)[k];
+		a->status = s == OK ? read_answer(mem, &replies[k], &a->result) : s;
+		if (a->status != OK)
+			a->message = str_dup(mem, status_message());
+	}
 }
 
 enum status prometheus_rules(void *mem, const struct prometheus *p, const char *alertname,

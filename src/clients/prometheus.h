@@ -42,6 +42,16 @@ struct query_result {
 NODISCARD enum status prometheus_query(void *mem, const struct prometheus *p, const char *expr,
 				       struct query_result **out);
 
+/* The answer to one of several queries: `result` is NULL unless `status` is OK. */
+struct query_answer {
+	enum status status;
+	const char *message; /* why not OK */
+	struct query_result *result;
+};
+/* All at once, each within p->timeout_ms; one that fails leaves the others alone. `*answers` has `n`, in order, under mem. */
+void prometheus_query_all(void *mem, const struct prometheus *p, const char *const *exprs, size_t n,
+			  struct query_answer **answers);
+
 struct rule {
 	const char *name;   /* alertname */
 	const char *expr;
