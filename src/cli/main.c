@@ -7,24 +7,12 @@
 #include "cli/command.h"
 
 const struct command *const commands[] = {
-	&command_serve,
-	&command_incidents,
-	&command_show,
-	&command_submit,
-	&command_approve,
-	&command_reject,
-	&command_dlq,
-	&command_schemas,
-	&command_partitions,
-	&command_slo,
-	&command_backup,
-	&command_restore,
-	&command_store,
-	&command_doctor,
-	&command_config,
-	&command_forward,
-	&command_man,
-	NULL,
+	&command_serve,	  &command_incidents, &command_show,
+	&command_submit,  &command_approve,   &command_reject,
+	&command_dlq,	  &command_schemas,   &command_partitions,
+	&command_slo,	  &command_backup,    &command_restore,
+	&command_store,	  &command_doctor,    &command_config,
+	&command_forward, &command_man,	      NULL,
 };
 
 /* Read by jemalloc where that is linked: few arenas, and a thread that gives back what was freed

@@ -415,7 +415,7 @@ static enum status read_query(const struct place *p, const char *key, const char
 	const char *text = NULL;
 	TRY(want_map(&spec));
 	TRY(read_text(&spec, "query", true, QUERY_BYTES, &text));
-	*out = trimmed(p->mem, text);
+	*out = trimmed(p->mem, text == NULL ? "" : text);
 	return **out == '\0' ? wrong(&spec, "query", "is empty") : OK;
 }
 
