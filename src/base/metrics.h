@@ -65,7 +65,7 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(TICKET_OPERATIONS, COUNTER, "ticket_operations_total", "operation,outcome", "Calls to the tracker.") \
 	M(TICKET_BACKLOG, GAUGE, "ticket_operations_waiting", "", "Ticket operations not yet delivered.") \
 	M(SLM_QUERIES, COUNTER, "slm_queries_total", "outcome", \
-	  "Questions for the state of an SLO: answered, remembered (asked a moment ago), unavailable.") \
+	  "Questions for the state of an SLO: answered, remembered (asked a moment ago), empty (nothing knows it), unavailable.") \
 	M(SLM_QUERY_SECONDS, HISTOGRAM, "slm_query_duration_seconds", "", \
 	  "All queries for the state of one SLO, which are made at once.") \
 	M(APPROVALS, COUNTER, "approvals_total", "decision", "requested, approved, rejected, expired.") \

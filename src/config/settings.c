@@ -591,8 +591,16 @@ static enum status check_rules(const struct settings *s)
 	return OK;
 }
 
-static enum status check_sli_names(const struct settings *s)
+static enum status check_slo(void *mem, const struct settings *s)
 {
+	for (const char *const *source = s->slm_sources; *source != NULL; source++) {
+		const char *unused = NULL;
+		if (to_word(mem, "openslo|sloth|pyrra|series", *source, &unused) != OK)
+			return failure(E_INVALID,
+				       "slo.sources: '%.40s' is not one of openslo, sloth, pyrra, "
+				       "series",
+				       *source);
+	}
 	for (const char *const *pair = s->slm_sli_names; *pair != NULL; pair++) {
 		const char *sign = strchr(*pair, '=');
 		if (sign == NULL || sign == *pair || sign[1] == '\0')
@@ -619,7 +627,7 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));
 	TRY(check_rules(l.settings));
-	TRY(check_sli_names(l.settings));
+	TRY(check_slo(mem, l.settings));
 	*out = l.settings;
 	if (sources != NULL)
 		*sources = l.sources;

@@ -82,7 +82,7 @@ static enum status finish(struct run *run, struct outcome *out, bool polled)
 	struct incident *i = run->incident;
 	struct slo_context *slo = NULL;
 
-	if (i->slo != NULL)
+	if (slo_is_known(i->slo))
 		TRY(run_ask_slo(run, &slo));
 	i->state = INCIDENT_CLOSED;
 	i->closed_ms = run->now_ms;

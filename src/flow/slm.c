@@ -277,13 +277,13 @@ char *slm_link(void *mem, const struct slm *s, const char *slo)
 	return url;
 }
 
-/* Why nothing was measured: the first failure, else that there is nothing. */
-static const char *trouble_of(const struct query_answer *answers, size_t count)
+/* Why the first one that failed did; NULL = none did. */
+static const char *failure_of(const struct query_answer *answers, size_t count)
 {
 	for (size_t n = 0; n < count; n++)
 		if (answers[n].status != OK)
 			return answers[n].message;
-	return "Prometheus has no data of this SLO";
+	return NULL;
 }
 
 static bool is_canceled(const struct query_answer *answers, size_t count)
@@ -310,12 +310,15 @@ static const struct source *choose(const struct slm *s, struct inquiry *inquirie
 	return NULL;
 }
 
-static void tell(const char *slo, const char *trouble, int64_t took_ms)
+static void tell(const char *slo, const struct slo_context *c, bool failed, int64_t took_ms)
 {
-	metric_add(M_SLM_QUERIES, 1, trouble == NULL ? "answered" : "unavailable");
+	metric_add(M_SLM_QUERIES, 1,
+		   slo_is_known(c) ? "answered"
+		   : failed	   ? "unavailable"
+				   : "empty");
 	metric_observe(M_SLM_QUERY_SECONDS, (double)took_ms / 1000.0);
-	if (trouble != NULL)
-		log_event(LOG_WARN, "slm_unavailable", "slo", slo, "error", trouble, NULL);
+	if (!slo_is_known(c))
+		log_event(LOG_WARN, "slm_unavailable", "slo", slo, "error", c->trouble, NULL);
 }
 
 /* All queries of all sources, each within the deadline. */
@@ -339,13 +342,16 @@ static enum status inquire(void *mem, struct slm *s, const char *slo, struct slo
 	if (is_canceled(answers, count))
 		return failure(E_CANCELED, "stopping");
 	const struct source *source = choose(s, inquiries, answers, &reading);
-	const char *trouble = source == NULL ? trouble_of(answers, count) : NULL;
-	tell(slo, trouble, clock_monotonic() - began_ms);
-	*out = slm_unavailable(mem, s, slo, trouble);
+	const char *why = failure_of(answers, count);
+	*out = slm_unavailable(mem, s, slo,
+			       source != NULL ? NULL
+			       : why != NULL  ? why
+					      : "Prometheus has no data of this SLO");
 	if (source != NULL) {
 		(*out)->source = source->name;
 		slo_assess(&reading, &s->o.thresholds, *out);
 	}
+	tell(slo, *out, why != NULL, clock_monotonic() - began_ms);
 	return OK;
 }
 
