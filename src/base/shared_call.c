@@ -60,7 +60,7 @@ static void renew(struct shared_call *c, shared_call_fn *make, const void *arg)
 	pthread_mutex_unlock(&c->lock);
 	void *value = make(arg);
 	struct result *r = NEW(NULL, struct result);
-	*r = (struct result){.value = talloc_steal(r, value), .number = number, .users = 1};
+	*r = (struct result){.value = MOVE(r, value), .number = number, .users = 1};
 	pthread_mutex_lock(&c->lock);
 	c->under_way = false;
 	let_go(c->latest);

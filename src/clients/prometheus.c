@@ -412,7 +412,7 @@ enum status prometheus_alerts(void *mem, const struct prometheus *p, const char 
 			      struct active_alert **out, size_t *count)
 {
 	const struct alert_list *list = p->alerts == NULL
-						? talloc_steal(mem, make_alerts(p))
+						? MOVE(mem, make_alerts(p))
 						: shared_call_get(mem, p->alerts, make_alerts, p);
 
 	if (list->status != OK)

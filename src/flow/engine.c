@@ -224,24 +224,25 @@ static void tell_tickets(const struct visit *v, const struct step_commit *c,
 			tell_created(v->flow, c->after, r->ticket_key);
 }
 
-static void pause_commit(void)
+/* What was done outside is known here alone until it is durable: to do it again, on a disk that
+ * takes nothing for a while, would do it again each time. So what came of it is held. */
+static bool hold_on(const struct flow *flow, enum status s)
 {
 	const struct timespec pause = {.tv_nsec = COMMIT_PAUSE_MS * 1000000L};
 
+	if (s == OK || s == E_CANCELED || atomic_load(&flow->stopping))
+		return false;
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	return true;
 }
 
-/* What a call did is known here alone until it is durable: to run the step again, on a disk that
- * takes nothing for a while, would call again each time. So the result is held. */
 static enum status commit_waiting(struct visit *v, size_t count, struct commit_result *r)
 {
-	const struct flow *flow = v->flow;
-	enum status s = store_commit_steps(flow->store, v->waiting, count, r);
+	enum status s;
 
-	while (v->called && s != OK && s != E_CANCELED && !atomic_load(&flow->stopping)) {
-		pause_commit();
-		s = store_commit_steps(flow->store, v->waiting, count, r);
-	}
+	do {
+		s = store_commit_steps(v->flow->store, v->waiting, count, r);
+	} while (v->called && hold_on(v->flow, s));
 	return s;
 }
 
@@ -453,9 +454,14 @@ static void measure_ticket(const struct round *r, const struct ticket_delivery *
 
 static enum status commit_round(const struct round *r)
 {
+	enum status s;
+
 	if (r->done_count == 0)
 		return OK;
-	TRY(store_ticket_done(r->flow->store, r->turn->incident, r->done, r->done_count));
+	do {
+		s = store_ticket_done(r->flow->store, r->turn->incident, r->done, r->done_count);
+	} while (hold_on(r->flow, s));
+	TRY(s);
 	for (size_t n = 0; n < r->done_count; n++)
 		measure_ticket(r, &r->done[n]);
 	return OK;

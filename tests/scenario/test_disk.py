@@ -12,6 +12,7 @@ import unittest
 from world import ANNOTATIONS, LABELS, World, catalogue, event, eventually, post_event, request
 
 from harness import AGENT, PATIENCE_S  # noqa: E402
+from linear_double import KEY, LinearDouble  # noqa: E402
 
 MOUNTS = os.geteuid() == 0 and shutil.which("mount") is not None
 
@@ -27,6 +28,19 @@ def mounts():
         subprocess.run(["umount", place], check=True)
     os.rmdir(place)
     return done
+
+
+class BreakingLinear(LinearDouble):
+    """The disk breaks while it makes the issue; knows how often it was asked to."""
+
+    def __init__(self, breaks):
+        super().__init__()
+        self.breaks, self.asked = breaks, 0
+
+    def issue_create(self, info, input):
+        self.asked += 1
+        self.breaks()
+        return super().issue_create(info, input)
 
 
 class Base(unittest.TestCase):
@@ -240,6 +254,23 @@ class BrokenTest(Base):
         self.ready_again(w)
         incident = w.until_state("recovered")
         self.assertEqual((len(w.functions.effects), incident["action"]["result"]), (1, "success"))
+
+    def test_tickets_whose_delivery_cannot_be_stored_are_not_sent_again(self):
+        linear = BreakingLinear(lambda: self.set("write"))
+        self.addCleanup(linear.close)
+        w = self.broken(linear={"api_key": KEY, "url": linear.url + "/graphql", "timeout": "2s"})
+        w.fault()
+        w.fire()
+        self.unready(w, "Input/output error", "disk I/O error")
+        for _ in range(10):  # the delivery cannot be stored all the while
+            time.sleep(0.3)
+            w.tick(2)
+        self.assertEqual(linear.asked, 1)
+        self.set("")
+        self.ready_again(w)
+        w.until_state("recovered")
+        w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "everything is delivered")
+        self.assertEqual((linear.asked, len(linear.issues), len(linear.comments)), (1, 1, 3))
 
     def test_what_a_failed_sync_left_in_the_file_is_not_believed_after_a_kill(self):
         w = self.broken()
