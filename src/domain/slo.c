@@ -100,9 +100,14 @@ struct slo_reading slo_reading_unknown(void)
 	return r;
 }
 
+bool slo_reading_knows_budget(const struct slo_reading *r)
+{
+	return isfinite(r->sli) || isfinite(r->remaining);
+}
+
 bool slo_reading_measures(const struct slo_reading *r)
 {
-	bool known = isfinite(r->sli) || isfinite(r->remaining) || isfinite(r->burn_rate);
+	bool known = slo_reading_knows_budget(r) || isfinite(r->burn_rate);
 
 	for (int w = 0; w < SLO_WINDOW_COUNT; w++)
 		known = known || isfinite(r->errors[w]);

@@ -101,6 +101,9 @@ struct slo_reading slo_reading_unknown(void);
 /* True when it knows anything but the objective and the period, which a definition knows without any measurement. */
 bool slo_reading_measures(const struct slo_reading *r);
 
+/* True when it knows the SLI over the period, or the budget. */
+bool slo_reading_knows_budget(const struct slo_reading *r);
+
 /* Several series of one SLO: the worst of both. A number that is not finite is unknown and counts for nothing. */
 double slo_worse_low(double a, double b);  /* the lower: SLI, remaining */
 double slo_worse_high(double a, double b); /* the higher: objective, errors, burn rate */

@@ -294,20 +294,28 @@ static bool is_canceled(const struct query_answer *answers, size_t count)
 	return false;
 }
 
-/* The first source that measured something, or NULL. */
+/* The first source that knows the budget, else the first that measured anything, else NULL: a query
+ * over a month of raw series may be the one that does not answer in time. */
 static const struct source *choose(const struct slm *s, struct inquiry *inquiries,
 				   const struct query_answer *answers, struct slo_reading *out)
 {
+	const struct source *best = NULL;
+
 	for (size_t n = 0; n < s->source_count; n++) {
 		inquiries[n].answers = answers;
 		answers += inquiries[n].count;
 		if (inquiries[n].count == 0)
 			continue;
-		*out = s->sources[n]->read(&inquiries[n]);
-		if (slo_reading_measures(out))
-			return s->sources[n];
+		struct slo_reading r = s->sources[n]->read(&inquiries[n]);
+		bool whole = slo_reading_knows_budget(&r);
+		if (!whole && (best != NULL || !slo_reading_measures(&r)))
+			continue;
+		*out = r;
+		best = s->sources[n];
+		if (whole)
+			break;
 	}
-	return NULL;
+	return best;
 }
 
 static void tell(const char *slo, const struct slo_context *c, bool failed, int64_t took_ms)

@@ -1,7 +1,7 @@
 /*
  * Service level management: what is known of an SLO right now. Prometheus is asked for all that a source needs, and for all
- * sources, at once and under one deadline; the first source in this order that measured something is taken whole, so that
- * numbers of different meaning are never mixed:
+ * sources, at once and under one deadline; the first source in this order that knows the budget (else the first that measured
+ * anything) is taken whole, so that numbers of different meaning are never mixed:
  *
  *   openslo   a definition of the user's (domain/openslo.h): its indicator's queries
  *   sloth     the records of Sloth, which `agent-sre slo rules` writes too (labels sloth_slo or sloth_id)

@@ -199,6 +199,19 @@ class SlmTest(unittest.TestCase):
         slo = w.until(lambda: (w.agent.incident() or {}).get("slo"), "assessed", seconds=0)
         self.assertEqual((slo["source"], slo["target"], slo["current"], slo["violation_severity"]), ("openslo", 0.999, 0.9992, "critical"))
 
+    def test_a_source_that_knows_the_budget_comes_before_one_that_knows_a_rate(self):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/slo/definitions")
+        ratio = '(sum(rate(http_requests_total{job="shop",code=~"5.."}[5m])) / sum(rate(http_requests_total{job="shop"}[5m])))'
+        w = self.world({ratio: [({}, 0.03)], **sloth("availability", 0.999, {"5m": 0.03, "30d": 0.0008})}, slo={"definitions": [path]})
+        self.fire(w)
+        slo = w.until(lambda: (w.agent.incident() or {}).get("slo"), "assessed", seconds=0)
+        self.assertEqual((slo["source"], slo["current"]), ("sloth", 0.9992))
+        w.prometheus.series = {ratio: [({}, 0.03)]}
+        w.tick(31)
+        self.fire(w, alertname="Other", event_id="2")
+        slo = w.until(lambda: (w.agent.incident("INC-2") or {}).get("slo"), "assessed", seconds=0)
+        self.assertEqual((slo["source"], slo["current"], slo["violation_severity"]), ("openslo", None, "critical"))
+
     def test_unavailable_then_healed(self):
         for fault in (("status", 503), "black hole"):
             with self.subTest(fault):
