@@ -66,6 +66,10 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	M(INVESTIGATIONS, COUNTER, "investigations_total", "stage,outcome", "Looks at an incident: done, partial.") \
 	M(INVESTIGATION_SECONDS, HISTOGRAM, "investigation_seconds", "stage", "One look: queries, findings, charts.") \
 	M(TICKET_BACKLOG, GAUGE, "ticket_operations_waiting", "", "Ticket operations not yet delivered.") \
+	M(SLM_QUERIES, COUNTER, "slm_queries_total", "outcome", \
+	  "Questions for the state of an SLO: answered, remembered (asked a moment ago), empty (nothing knows it), unavailable.") \
+	M(SLM_QUERY_SECONDS, HISTOGRAM, "slm_query_duration_seconds", "", \
+	  "All queries for the state of one SLO, which are made at once.") \
 	M(APPROVALS, COUNTER, "approvals_total", "decision", "requested, approved, rejected, expired.") \
 	M(PEER_REQUESTS, COUNTER, "peer_requests_total", "peer,outcome", "Calls to other services.") \
 	M(SOURCE_SECONDS, HISTOGRAM, "source_query_seconds", "source,outcome", \

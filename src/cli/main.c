@@ -17,6 +17,7 @@ const struct command *const commands[] = {
 	&command_schemas,
 	&command_partitions,
 	&command_investigate,
+	&command_slo,
 	&command_backup,
 	&command_restore,
 	&command_store,

@@ -46,6 +46,15 @@ NODISCARD enum status prometheus_query(void *mem, const struct prometheus *p, co
 NODISCARD enum status prometheus_query_request(void *mem, const struct prometheus *p, const char *expr,
 					       struct http_request *out);
 NODISCARD enum status prometheus_query_reply(void *mem, const struct http_reply *r, struct query_result **out);
+/* The answer to one of several queries: `result` is NULL unless `status` is OK. */
+struct query_answer {
+	enum status status;
+	const char *message; /* why not OK */
+	struct query_result *result;
+};
+/* All at once, each within p->timeout_ms; one that fails leaves the others alone. `*answers` has `n`, in order, under mem. */
+void prometheus_query_all(void *mem, const struct prometheus *p, const char *const *exprs, size_t n,
+			  struct query_answer **answers);
 
 struct rule {
 	const char *name;   /* alertname */

@@ -552,8 +552,21 @@ static enum status check_functions(void *mem, const struct settings *s)
 		str_fmt(mem, "%s://any.%s.%s", scheme, s->namespace, s->function_domain));
 }
 
+/* A file, or an endpoint. */
+static enum status check_schedule(void *mem, const struct settings *s)
+{
+	const char *source = s->on_call_schedule;
+
+	if (strstr(source, "://") == NULL)
+		return OK;
+	if (url_check(source) != OK)
+		return failure_in(E_INVALID, "ticket.schedule");
+	return check_plaintext(mem, s, "ticket.schedule", source);
+}
+
 static enum status check_peers(void *mem, const struct settings *s)
 {
+	TRY(check_schedule(mem, s));
 	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
 	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
 	TRY(check_plaintext(mem, s, "loki.url", s->loki_url));
@@ -573,6 +586,9 @@ static enum status check_bands(const struct settings *s)
 					  "investigate.timeout");
 	if (s->verify_first > s->verify_budget)
 		return failure(E_INVALID, "verify.first must not be above verify.budget");
+	if (s->slm_high > s->slm_critical || s->slm_medium > s->slm_high)
+		return failure(E_INVALID, "slo.medium_above, slo.high_above and "
+					  "slo.critical_above must not fall");
 	return OK;
 }
 
@@ -588,6 +604,25 @@ static enum status check_rules(const struct settings *s)
 				       "dlq.retention_by_type: \"%.200s\" is no rule; want "
 				       "TYPE=DURATION",
 				       *rule);
+	}
+	return OK;
+}
+
+static enum status check_slo(void *mem, const struct settings *s)
+{
+	for (const char *const *source = s->slm_sources; *source != NULL; source++) {
+		const char *unused = NULL;
+		if (to_word(mem, "openslo|sloth|pyrra|series", *source, &unused) != OK)
+			return failure(E_INVALID,
+				       "slo.sources: '%.40s' is not one of openslo, sloth, pyrra, "
+				       "series",
+				       *source);
+	}
+	for (const char *const *pair = s->slm_sli_names; *pair != NULL; pair++) {
+		const char *sign = strchr(*pair, '=');
+		if (sign == NULL || sign == *pair || sign[1] == '\0')
+			return failure(E_INVALID, "slo.sli_names: \"%.200s\" is none; want SLO=SLI",
+				       *pair);
 	}
 	return OK;
 }
@@ -611,6 +646,7 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));
 	TRY(check_rules(l.settings));
+	TRY(check_slo(mem, l.settings));
 	*out = l.settings;
 	if (sources != NULL)
 		*sources = l.sources;

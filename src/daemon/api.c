@@ -76,6 +76,8 @@ static void add_findings(void *mem, json_t *view, const struct incident *i)
 					      i->plan->confidence, "reasoning", i->plan->reasoning,
 					      "decision", decision_name(i->plan->decision), "why",
 					      i->plan->why, "digest", i->plan->digest));
+	if (i->slo != NULL)
+		json_object_set_new(view, "slo", slo_context_encode(i->slo));
 	if (i->action != NULL)
 		json_object_set_new(view, "action", action_view(mem, i->action));
 	if (i->verification != NULL)
@@ -122,6 +124,7 @@ static enum status full_view(void *mem, struct store *store, const struct incide
 	set_text(view, "event_id", i->event_id);
 	set_text(view, "trace_id", i->trace.trace_id);
 	set_text(view, "resolved_by", i->resolved_by);
+	set_text(view, "assignee", i->assignee);
 	set_text(view, "previous", i->previous == 0 ? NULL : incident_name(mem, i->previous));
 	set_time(mem, view, "started_at", i->starts_ms);
 	set_time(mem, view, "resolved_at", i->resolved_ms);

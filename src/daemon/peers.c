@@ -9,6 +9,7 @@
 #include "clients/loki.h"
 #include "clients/otlp.h"
 #include "clients/tempo.h"
+#include "daemon/openslo_files.h"
 #include "net/url.h"
 
 static const char *set_or_null(const char *text)
@@ -39,7 +40,6 @@ static void set_policy(const struct settings *s, struct flow *flow)
 		.flaps_per_hour = (int)s->flaps_per_hour,
 	};
 	flow->protected_namespaces = s->protected_namespaces;
-	flow->on_call = s->on_call;
 	flow->approval_timeout_ms = s->approval_timeout;
 	flow->approval_timeout_action = s->approval_timeout_action;
 	flow->verify_first_ms = s->verify_first;
@@ -88,6 +88,45 @@ static void set_peers(void *mem, const struct settings *s, struct flow *flow)
 	};
 }
 
+static const int64_t ON_CALL_TIMEOUT_MS = 2000;
+static const int64_t ON_CALL_REMEMBER_MS = 30000;
+
+static enum status set_on_call(void *mem, const struct settings *s, struct flow *flow)
+{
+	const struct on_call_options o = {
+		.http = flow->http,
+		.schedule = s->on_call_schedule,
+		.fallback = s->on_call,
+		.ca_file = set_or_null(s->ca_file),
+		.timeout_ms = ON_CALL_TIMEOUT_MS,
+		.remember_ms = ON_CALL_REMEMBER_MS,
+	};
+
+	return on_call_new(mem, &o, &flow->on_call);
+}
+
+enum status peers_slm(void *mem, const struct settings *s, const struct prometheus *p,
+		      struct slm **out)
+{
+	struct slm_options o = {
+		.prometheus = *p,
+		.remember_ms = s->slm_remember,
+		.thresholds = {s->slm_critical, s->slm_high, s->slm_medium},
+		.sources = s->slm_sources,
+		.sli_names = s->slm_sli_names,
+		.link = s->slm_link,
+	};
+	struct openslo *definitions = NULL;
+
+	*out = NULL;
+	if (!s->slm_enabled)
+		return OK;
+	o.prometheus.timeout_ms = s->slm_timeout;
+	TRY(openslo_files_load(mem, s->slm_definitions, &definitions));
+	o.definitions = definitions;
+	return slm_new(mem, &o, out);
+}
+
 enum status peers_connect(void *mem, const struct settings *s, struct flow *flow)
 {
 	struct catalogue *catalogue = NULL;
@@ -98,7 +137,8 @@ enum status peers_connect(void *mem, const struct settings *s, struct flow *flow
 	flow->process = id_random_hex(mem, 8);
 	set_policy(s, flow);
 	set_peers(mem, s, flow);
-	return OK;
+	TRY(set_on_call(mem, s, flow));
+	return peers_slm(mem, s, &flow->prometheus, &flow->slm);
 }
 
 /* The cheap look: HEAD at the origin, without credentials; whatever answers is there. */

@@ -19,6 +19,8 @@
 #include "domain/policy.h"
 #include "domain/story.h"
 #include "flow/gather.h"
+#include "flow/on_call.h"
+#include "flow/slm.h"
 #include "flow/tracker.h"
 #include "net/watch.h"
 #include "store/store.h"
@@ -27,6 +29,7 @@
  * person and a dead letter is written. The class bounds how many workers its steps may hold. */
 #define FLOW_STEPS(STEP)                                                                     \
 	STEP(open, 8, QUICK, "the ticket's creation is decided and durable")                 \
+	STEP(assess, 8, QUERY, "the SLO's state and who is on call are known, or known to be unavailable; back to open") \
 	STEP(plan, 8, QUICK, "a function and its parameters are chosen and judged, or a person is told why not") \
 	STEP(approve, 8, QUICK, "a person approved or rejected, or time ran out")            \
 	STEP(remediate, 5, CALL, "the function was called at most once per intent; its answer is stored") \
@@ -71,7 +74,8 @@ struct flow {
 	struct tracker *tracker;
 	struct backoff retry;
 	const char *process;              /* random per start: marks intents of this process */
-	const char *on_call;              /* "" = nobody */
+	struct slm *slm;                  /* NULL = switched off */
+	struct on_call *on_call;
 	int64_t approval_timeout_ms;
 	const char *approval_timeout_action;
 	int64_t verify_first_ms, verify_budget_ms, resolve_poll_ms;
@@ -139,6 +143,12 @@ NODISCARD enum status flow_step_parse(const char *name, enum step *out);
 
 /* Checks the table and that every step's transitions exist; daemon start refuses otherwise (P01). */
 NODISCARD enum status flow_check(void);
+
+/* The SLO of run->incident as it is now; NULL when it names none. The first waits for nothing and is false when Prometheus
+ * must be asked; the second asks, for SLM's deadline at most. Without an answer the context says that it is unavailable, and
+ * why: SLM is off, Prometheus is away, ... E_CANCELED when stopping. */
+bool run_recall_slo(struct run *run, struct slo_context **out);
+NODISCARD enum status run_ask_slo(struct run *run, struct slo_context **out);
 
 /* Appends an operation to the incident's ticket lane. Its uuid is derived from the incident's uid and
  * `purpose`, which must be unique within the incident. `payload` is stolen (a new reference). */

@@ -29,6 +29,8 @@ class PrometheusDouble(Double):
         self.series = []   # (labels with __name__, function of the time in seconds → value or None)
         self.ranges = []   # the expressions of range queries, as they came
         self.refused = {}  # part of an expression → (code, error)
+        self.answers = {}              # further answers, by expression: [(labels, value), …]
+        self.answers_fault = None      # of what is in no rule: ("status", code), "black hole"
 
     def _vector(self, samples):
         now = time.time()
@@ -36,7 +38,7 @@ class PrometheusDouble(Double):
                 "result": [{"metric": labels, "value": [now, repr(float(value))]} for labels, value in samples]}
 
     def evaluate(self, expr):
-        samples = []
+        samples = list(self.answers.get(expr, []))
         for rule in self.rules:
             series = {"__name__": rule.metric, **rule.labels}
             if expr == rule.expr and rule.firing():
@@ -104,9 +106,25 @@ class PrometheusDouble(Double):
                             "state": "firing", "activeAt": "2026-01-15T10:40:00Z", "value": "1e+00"}
                            for r in self.rules if r.firing()]}
 
+    def queries(self, *words):
+        """The expressions that were asked for, of those that hold one of these words."""
+        found = []
+        for r in list(self.requests):
+            form = urllib.parse.parse_qs(urllib.parse.urlsplit(r.path).query + "&" + r.body.decode())
+            found += [q for q in form.get("query", []) if any(w in q for w in words)]
+        return found
+
+    def _is_of_a_rule(self, expr):
+        return expr == "1" or expr.startswith("up{") or any(expr in (r.expr, r.metric) for r in self.rules)
+
     def answer(self, request):
         url = urllib.parse.urlsplit(request.path)
         form = dict(urllib.parse.parse_qsl(url.query) + urllib.parse.parse_qsl(request.body.decode()))
+        if url.path == "/api/v1/query" and self.answers_fault and not self._is_of_a_rule(form.get("query", "")):
+            if self.answers_fault == "black hole":
+                self.released.wait(20)
+                return Reply(503, b"", "text/plain")
+            return Reply(self.answers_fault[1], b"scripted trouble", "text/plain")
         if url.path == "/api/v1/query":
             data = self._vector(self.evaluate(form.get("query", "")))
         elif url.path == "/api/v1/query_range":

@@ -553,6 +553,13 @@ static void unsafe_combinations_are_refused(void **state)
 		{"functions: {gateway: 'gw.mesh.svc.cluster.local:80'}\n", NULL},
 		{"policy: {ask_confidence: 0.8}\n", "policy.ask_confidence must not be above"},
 		{"verify: {first: 2m, budget: 1m}\n", "verify.first must not be above"},
+		{"slo: {high_above: 0.001}\n", "must not fall"},
+		{"slo: {medium_above: 0.0002}\n", "must not fall"},
+		{"slo: {sources: [series, grafana]}\n", "'grafana' is not one of openslo"},
+		{"slo: {sli_names: [availability]}\n", "\"availability\" is none; want SLO=SLI"},
+		{"slo: {sli_names: ['availability=']}\n", "want SLO=SLI"},
+		{"ticket: {schedule: 'ftp://rota'}\n", "ticket.schedule"},
+		{"ticket: {schedule: 'http://rota.example.com/now'}\n", "ticket.schedule"},
 	};
 
 	(void)state;
