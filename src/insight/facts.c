@@ -88,7 +88,9 @@ bool facts_lasts(const struct facts *f, const struct hit *h)
 		return false;
 	if (h->change->until_ms >= alert && at_the_end(f, h))
 		return true;
-	return still_there(f, h, alert - AROUND_MS / 2, alert + AROUND_MS) >= LASTING_SHARE;
+	/* or a kill a moment later hides what the alert saw */
+	return still_there(f, h, alert - AROUND_MS, alert + 1) >= LASTING_SHARE ||
+	       still_there(f, h, alert - AROUND_MS / 2, alert + AROUND_MS) >= LASTING_SHARE;
 }
 
 bool facts_lasts_to_end(const struct facts *f, const struct hit *h)

@@ -90,25 +90,51 @@ static bool only_retries(const struct scene *s)
 	       s->errors.change->at_ms <= s->requests.change->at_ms + 2 * MINUTE_MS;
 }
 
+static bool is_leak_like(const struct scene *s, const struct change *c)
+{
+	return c->kind == CHANGE_RAMP && c->up && c->at_ms < s->alert_ms &&
+	       c->until_ms - c->at_ms >= LEAK_MINUTES * MINUTE_MS;
+}
+
+static double slope_of(const struct change *c)
+{
+	return (c->after - c->before) / (double)(c->until_ms - c->at_ms);
+}
+
+/* After a kill it climbs again, and a collector interrupts it: the first ramp that is as steep
+ * tells when it began. */
+static struct hit first_as_steep(const struct scene *s, const struct series_facts *one,
+				 struct hit largest)
+{
+	for (size_t n = 0; n < one->count; n++) {
+		const struct change *c = &one->changes[n];
+		bool as_large = c->after - c->before >=
+				0.25 * (largest.change->after - largest.change->before);
+		if (is_leak_like(s, c) && as_large && slope_of(c) >= 0.4 * slope_of(largest.change))
+			return (struct hit){one->series, c};
+	}
+	return largest;
+}
+
 static struct hit find_memory_ramp(const struct scene *s)
 {
 	struct hit best = {NULL, NULL};
 
 	for (size_t i = 0; i < s->f->series_count; i++) {
 		const struct series_facts *one = &s->f->series[i];
+		struct hit largest = {NULL, NULL};
 		if (one->series->role != SERIES_MEMORY || !facts_is_own(s->f, one->series->object))
 			continue;
 		for (size_t n = 0; n < one->count; n++) {
 			const struct change *c = &one->changes[n];
-			bool ramp = c->kind == CHANGE_RAMP && c->up && c->at_ms < s->alert_ms &&
-				    c->until_ms - c->at_ms >= LEAK_MINUTES * MINUTE_MS;
-			/* after a kill it climbs again: the first of the large ones tells when it
-			 * began */
-			double rise = c->after - c->before;
-			if (ramp && (best.change == NULL ||
-				     rise > 1.6 * (best.change->after - best.change->before)))
-				best = (struct hit){one->series, c};
+			if (is_leak_like(s, c) &&
+			    (largest.change == NULL ||
+			     c->after - c->before > largest.change->after - largest.change->before))
+				largest = (struct hit){one->series, c};
 		}
+		if (largest.change != NULL &&
+		    (best.change == NULL || largest.change->size > best.change->size))
+			best = first_as_steep(s, one, largest);
 	}
 	return best;
 }
@@ -193,6 +219,15 @@ static double last_share(const struct scene *s, const struct series *used,
 	return NAN;
 }
 
+/* Is the alert about this series? Then its expression moves as the series does. */
+static bool alert_follows(const struct scene *s, const struct series *of, double least)
+{
+	const struct series *rule = facts_series(s->f, SERIES_RULE);
+	struct correlation with = {0};
+
+	return rule != NULL && correlate(s->mem, rule, of, &with) && with.pearson >= least;
+}
+
 void rule_traffic_surge(struct scene *s)
 {
 	const struct change *c = s->requests.change;
@@ -226,17 +261,15 @@ void rule_memory_leak(struct scene *s)
 	const char *object = s->memory.series->object;
 	double share = last_share(s, s->memory.series, SERIES_MEMORY_LIMIT, object);
 	double limit = share > 0 ? series_last(s->memory.series, s->alert_ms) / share : NAN;
-	double rise = c->after - c->before;
+	double rise = fmax(c->after, series_last(s->memory.series, s->alert_ms)) - c->before;
 	bool large = isnan(limit) ? rise >= 0.3 * c->before : rise >= 0.12 * limit;
 	if (!large)
 		return;
 	const struct failure_class *killed = failures_of(s, FAILURE_MEMORY);
-	double weight = 0.6 + (killed != NULL ? 0.15 : 0) + (c->after >= 0.8 * limit ? 0.15 : 0);
-	const struct series *rule = facts_series(s->f, SERIES_RULE);
-	struct correlation with = {0};
-	bool rules = rule != NULL && correlate(s->mem, rule, s->memory.series, &with) &&
-		     with.pearson >= 0.9;
-	if (killed == NULL && !rules && !(c->after >= 0.7 * limit))
+	double weight =
+		0.6 + (killed != NULL ? 0.15 : 0) + (c->before + rise >= 0.8 * limit ? 0.15 : 0);
+	if (killed == NULL && !alert_follows(s, s->memory.series, 0.9) &&
+	    !(c->before + rise >= 0.7 * limit))
 		weight -= 0.2; /* it climbs, but nobody is near the end of it */
 	if (s->deployed != NULL && is_near(s->deployed_ms, c->at_ms, EARLY_MINUTES, 2))
 		weight -= 0.3;
@@ -260,6 +293,12 @@ void rule_bad_deploy(struct scene *s)
 		return;
 	double away = fabs((double)(effect - s->deployed_ms)) / (double)MINUTE_MS;
 	double weight = 0.9 - 0.05 * fmax(0, away - 1);
+	/* a restart resets memory that leaked before as well, and then the ramp seems to begin with
+	 * it */
+	if (s->memory.change != NULL &&
+	    s->memory.change->at_ms < s->deployed_ms - EARLY_MINUTES * MINUTE_MS &&
+	    alert_follows(s, s->memory.series, 0.9))
+		weight -= 0.4;
 	struct candidate *out = offer(s, CAUSE_BAD_DEPLOY, s->deployed, s->deployed_ms, weight);
 	struct citation cited = {.source = SOURCE_METRICS,
 				 .query = s->deployed_series->query,
@@ -420,10 +459,8 @@ void rule_disk_fill(struct scene *s)
 	const struct series *disk = s->disk.series;
 	double share = last_share(s, disk, SERIES_DISK_LIMIT, disk->object);
 	const struct failure_class *full = failures_of(s, FAILURE_DISK);
-	const struct series *rule = facts_series(s->f, SERIES_RULE);
-	struct correlation with = {0};
-	bool rules = rule != NULL && correlate(s->mem, rule, disk, &with) && with.pearson >= 0.97 &&
-		     s->f->symptom.series == rule && llabs(s->began_ms - c->at_ms) < 3 * MINUTE_MS;
+	bool rules = alert_follows(s, disk, 0.97) && s->f->symptom.series->role == SERIES_RULE &&
+		     llabs(s->began_ms - c->at_ms) < 3 * MINUTE_MS;
 	bool tight = share >= 0.8;
 	if (!tight && full == NULL && !(rules && isnan(share)))
 		return;

@@ -6,7 +6,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import score  # noqa: E402
 
-HELD_OUT = (1001,)  # never looked at while the rules were made
+HELD_OUT = (1001, 1002, 1003)  # not one of these was looked at while the rules were made: only their counts were
 PER_CLASS = 8
 REQUIRED = 0.85
 
@@ -20,6 +20,10 @@ class Insight(unittest.TestCase):
     def test_at_least_85_percent_of_all_held_out_incidents_are_named_with_cause_object_and_time(self):
         right = sum(all(score.judge(line)) for line in self.lines)
         self.assertGreaterEqual(right / len(self.lines), REQUIRED)
+
+    def test_and_of_each_class(self):
+        for kind, (n, _, _, right) in score.tally(self.lines).items():
+            self.assertGreaterEqual(right / n, REQUIRED, kind)
 
     def test_nothing_wrong_stays_quiet(self):
         calm = [line for line in self.lines if line["truth"]["class"] == "nothing_wrong"]
@@ -41,7 +45,7 @@ class Insight(unittest.TestCase):
             self.assertEqual(line["missing"], [s for s in ("logs", "traces") if f"{s} could not be had" in notes], line["file"])
 
     def test_confidence_is_calibrated(self):
-        self.assertLess(score.calibration(self.lines)[0], 0.15)
+        self.assertLess(score.calibration(self.lines)[0], 0.1)
 
 
 if __name__ == "__main__":
