@@ -16,6 +16,9 @@ enum {
 	LOKI_REPLY_BYTES = 16 * 1024 * 1024
 };
 
+/* A longer range is refused where max_query_length has its default, 721 h. */
+static const int64_t LOKI_RANGE_MAX_MS = INT64_C(720) * 3600 * 1000;
+
 /* url NULL or "" = not configured; token and tenant likewise. Borrows the texts. */
 struct backend loki_backend(struct http_client *http, const char *url, const char *token, const char *tenant,
 			    const char *ca_file, int64_t timeout_ms);

@@ -17,6 +17,9 @@ enum {
 	TEMPO_REPLY_BYTES = 16 * 1024 * 1024 /* of one trace */
 };
 
+/* A longer range is refused where max_search_duration has its default, 168 h. */
+static const int64_t TEMPO_RANGE_MAX_MS = INT64_C(167) * 3600 * 1000;
+
 /* url NULL or "" = not configured; token and tenant likewise. Borrows the texts. */
 struct backend tempo_backend(struct http_client *http, const char *url, const char *token, const char *tenant,
 			     const char *ca_file, int64_t timeout_ms);

@@ -33,6 +33,16 @@ int64_t errand_left(const struct errand *e)
 	return left > 1 ? left : 1;
 }
 
+int64_t errand_start(struct errand *e, int64_t most_ms)
+{
+	int64_t start_ms = e->window->end_ms - most_ms;
+
+	if (start_ms <= e->window->start_ms)
+		return e->window->start_ms;
+	e->asked.cut = true;
+	return start_ms;
+}
+
 struct gather_gate {
 	pthread_mutex_t lock;
 	struct token_rate rate;

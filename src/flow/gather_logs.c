@@ -25,7 +25,7 @@ static bool ask(struct errand *e, void *tmp, struct question *q)
 
 	for (int k = 0; k < KINDS; k++) {
 		const struct loki_query query = {.logql = q->logql[k],
-						 .start_ms = e->window->start_ms,
+						 .start_ms = e->range.start_ms,
 						 .end_ms = e->window->end_ms + 1,
 						 .limit = GATHER_LINES / KINDS};
 		if (q->logql[k] == NULL)
@@ -139,6 +139,7 @@ static void take(struct errand *e, void *tmp, const struct question *q,
 void gather_logs(struct errand *e)
 {
 	SCOPE(tmp);
+	e->range = range_of(errand_start(e, LOKI_RANGE_MAX_MS), e->window->end_ms, GATHER_POINTS);
 	struct question q = {
 		.logql = {queries_logs(e->mem, e->subject, false),
 			  queries_logs(e->mem, e->subject, true)},

@@ -48,6 +48,9 @@ int64_t errand_left(const struct errand *e);
 void errand_fetch(struct errand *e, void *mem, struct http_client *http, struct http_request *requests, size_t n,
 		  struct http_reply **replies);
 
+/* Where the window begins for a source that refuses longer ones than `most_ms`; notes that it was cut. */
+int64_t errand_start(struct errand *e, int64_t most_ms);
+
 /* Notes a query that is going to be sent. */
 void errand_asks(struct errand *e, const char *query);
 /* Notes that one failed: the status and this thread's message. `what` names it: "cpu", "log lines". */

@@ -29,11 +29,11 @@ static bool search(struct errand *e, void *tmp, struct found *out)
 	const struct backend *tempo = &e->sources->tempo;
 	struct http_request requests[TRACE_CHOICES];
 	struct http_reply *replies = NULL;
+	int64_t start_ms = errand_start(e, TEMPO_RANGE_MAX_MS);
 
 	for (int c = 0; c < TRACE_CHOICES; c++) {
 		const char *traceql = queries_traces(e->mem, e->subject, (enum trace_choice)c);
-		const struct tempo_query q = {traceql, e->window->start_ms, e->window->end_ms,
-					      GATHER_TRACES};
+		const struct tempo_query q = {traceql, start_ms, e->window->end_ms, GATHER_TRACES};
 		errand_asks(e, traceql);
 		if (tempo_search_request(tmp, tempo, &q, &requests[c]) != OK)
 			return false;
@@ -120,10 +120,11 @@ static void fetch(struct errand *e, void *tmp, const struct chosen *c)
 	const struct backend *tempo = &e->sources->tempo;
 	struct http_request requests[GATHER_TRACES];
 	struct http_reply *replies = NULL;
+	int64_t start_ms = errand_start(e, TEMPO_RANGE_MAX_MS);
 
 	for (size_t n = 0; n < c->count; n++) {
-		if (tempo_trace_request(tmp, tempo, c->ids[n], e->window->start_ms,
-					e->window->end_ms, &requests[n]) != OK)
+		if (tempo_trace_request(tmp, tempo, c->ids[n], start_ms, e->window->end_ms,
+					&requests[n]) != OK)
 			return;
 		errand_asks(e, str_fmt(e->mem, "/api/traces/%s", c->ids[n]));
 	}
@@ -154,7 +155,7 @@ void gather_traces(struct errand *e)
 		return;
 	}
 	choose(&found, &chosen);
-	e->asked.cut = chosen.cut;
+	e->asked.cut = e->asked.cut || chosen.cut;
 	if (chosen.count > 0)
 		fetch(e, tmp, &chosen);
 	drop_unknown_parents(e);

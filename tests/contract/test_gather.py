@@ -144,6 +144,16 @@ class GatherTest(unittest.TestCase):
             self.assertEqual((e["lines"], e["spans"], e["series"]), ([], [], []))
         self.assertTrue(self.prometheus.ranges and self.loki.queries and self.tempo.queries)
 
+    def test_an_alert_that_is_months_old_asks_no_more_than_the_servers_allow(self):
+        done = subprocess.run([PRINT_EVIDENCE, self.prometheus.url, self.loki.url, self.tempo.url, json.dumps(LABELS),
+                               str(ALERT_MS - 90 * 86_400_000), str(ALERT_MS + 20_000), "5000", "team-a"],
+                              capture_output=True, text=True, timeout=60, check=True)
+        e = json.loads(done.stdout)
+        for source in ("metrics", "logs", "traces"):
+            self.assertEqual((source, e["asked"][source]["status"], e["asked"][source].get("why")), (source, "ok", None))
+        self.assertTrue(e["asked"]["logs"]["cut"] and e["asked"]["traces"]["cut"])
+        self.assertTrue(e["lines"] and e["spans"] and self.of_role(e, "cpu"))
+
     def test_a_week_of_twenty_pods_is_gathered(self):
         week_ms = 7 * 86_400_000
         for n in range(20):

@@ -96,6 +96,8 @@ class LokiDouble(Double):
             start, end = int(form["start"]), int(form["end"])
             if len(form["start"]) != 19 or end <= start:
                 raise QueryError("end timestamp must not be before or equal to start time")
+            if end - start > 721 * 3600 * 10**9:
+                raise QueryError("the query time range exceeds the limit (query length: ..., limit: 30d1h)")
             data = self._counts(text, form, start, end) if metric else self._lines(text, form, start, end)
         except (QueryError, KeyError, ValueError) as e:
             return Reply(400, f"parse error: {e!r}\n".encode(), "text/plain")

@@ -71,6 +71,8 @@ class TempoDouble(Double):
         start, end = int(form["start"]), int(form["end"])
         if len(form["start"]) != 10 or start >= end:
             raise QueryError("invalid start: must be before end, in seconds")
+        if end - start > 168 * 3600:
+            raise QueryError("range specified by start and end exceeds 168h0m0s")
         found = []
         for trace, spans in self.traces.items():
             hits = [s for s in spans if all(t(s) for t in tests) and start * 1000 <= s.start_ms < end * 1000]

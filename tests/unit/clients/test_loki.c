@@ -23,10 +23,12 @@ static enum status decode(void *mem, const char *body, size_t limit, struct loki
 
 static void lines_of_all_streams_come_in_the_order_of_time(void **state)
 {
-	static const char BODY[] =
-		STREAMS(STREAM("\"pod\":\"a\"", "[\"1768474000000000003\",\"third\"],["
-						"\"1768474000000000001\",\"first\"]") "," STREAM(
-			"\"pod\":\"b\"", "[\"1768474000000000002\",\"se\\ncond\"]"));
+	static const char BODY[] = STREAMS(
+		STREAM("\"pod\":\"a\"",
+		       "[\"1768474000000000003\",\"third\"],["
+		       "\"1768474000000000001\",\"first\"]") "," STREAM("\"pod\":\"b\"",
+									"[\"1768474000000000002\","
+									"\"se\\ncond\"]"));
 	SCOPE(mem);
 	struct loki_lines *l = NULL;
 

@@ -240,11 +240,11 @@ static void requests_name_whole_seconds_and_the_tenant(void **state)
 	assert_int_equal(count, 1);
 	assert_int_equal(tempo_trace(mem, &b, t[0].id, 1999, 3001, &spans), OK);
 	assert_int_equal(spans->count, 1);
-	assert_non_null(
-		strcasestr(scripted_request(s, 0), "GET "
-						   "/api/"
-						   "search?q=%7B%20resource.service.name%20%3D%20%"
-						   "22a%26b%22%20%7D&limit=20&start=1&end=4 HTTP"));
+	assert_non_null(strcasestr(scripted_request(s, 0),
+				   "GET "
+				   "/api/"
+				   "search?q=%7B%20resource.service.name%20%3D%20%"
+				   "22a%26b%22%20%7D&limit=20&start=1&end=4 HTTP"));
 	assert_non_null(
 		strstr(scripted_request(s, 1),
 		       "GET /api/traces/00000000000000000000000000000af1?start=1&end=4 HTTP"));
