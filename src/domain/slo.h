@@ -112,7 +112,7 @@ double slo_worse_high(double a, double b); /* the higher: objective, errors, bur
 struct slo_context {
 	const char *slo, *sli;       /* never NULL once assessed */
 	const char *source;          /* "openslo", "sloth", "pyrra", "series"; NULL = the data was unavailable, and nothing below
-					is known */
+					is known but what a definition says (target, period_s) */
 	const char *trouble;         /* why it was unavailable; NULL = it was not */
 	double target, current, budget_remaining, burn_rate; /* fractions, NAN = unknown */
 	double period_s;

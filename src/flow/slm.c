@@ -259,10 +259,15 @@ static const char *sli_of(void *mem, const struct slm *s, const char *slo)
 struct slo_context *slm_unavailable(void *mem, const struct slm *s, const char *slo,
 				    const char *why)
 {
+	const struct slo_definition *d = s == NULL ? NULL : openslo_find(s->o.definitions, slo);
 	struct slo_context *c = NEW(mem, struct slo_context);
 
 	*c = slo_context_unavailable(str_dup(c, slo), s == NULL ? NULL : sli_of(c, s, slo),
 				     str_dup(c, why));
+	if (d != NULL) {
+		c->target = d->objective;
+		c->period_s = (double)d->period_s;
+	}
 	return c;
 }
 

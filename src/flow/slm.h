@@ -42,7 +42,7 @@ bool slm_recall(void *mem, struct slm *s, const char *slo, struct slo_context **
  * stopping. Blocks for the deadline at most. */
 NODISCARD enum status slm_ask(void *mem, struct slm *s, const char *slo, struct slo_context **out);
 
-/* All of an SLO unknown, for this reason. */
+/* All of an SLO unknown, for this reason, but its target and period when it is defined. */
 struct slo_context *slm_unavailable(void *mem, const struct slm *s, const char *slo, const char *why);
 
 /* The SLO's dashboard, <link>/d/slo-<slo>; NULL when none is configured. */

@@ -314,14 +314,13 @@ class SlmTest(unittest.TestCase):
             self.fire(w, slo=None, alertname=f"F{n}", event_id=f"f{n}")
             self.assertEqual(self.ticket(w, f"INC-{n + 4}")["assignee"], "late@example.com", fault)
 
-    def test_linear_gets_priority_label_link_and_person(self):
-        linear = LinearDouble()
-        self.addCleanup(linear.close)
-        rota = self.schedule("rotations:\n  - people: [oncall@example.com]\n    start: 2026-01-01T00:00\n    shift: 7d\n")
-        w = World(linear={"api_key": KEY, "url": linear.url + "/graphql", "timeout": "2s"}, ticket={"schedule": rota},
-                  slo={"link": "https://grafana.example.com"})
+    def linear_world(self, **more):
+        self.linear = LinearDouble()
+        self.addCleanup(self.linear.close)
+        w = World(linear={"api_key": KEY, "url": self.linear.url + "/graphql", "timeout": "2s"},
+                  slo={"link": "https://grafana.example.com"}, **more)
         self.addCleanup(w.close)
-        linear.now_ms = w.agent.clock.now_ms
+        self.linear.now_ms = w.agent.clock.now_ms
         w.prometheus.answers = dict(EXAMPLE)
         w.rule.rule_labels = {"severity": "critical"}
         w.fault()
@@ -329,13 +328,24 @@ class SlmTest(unittest.TestCase):
         self.fire(w, "critical")
         w.until_state("recovered")
         w.until(lambda: w.agent.metric("ticket_operations_waiting") == 0, "everything is delivered")
-        issue = next(iter(linear.issues.values()))
+        self.assertEqual(len(self.linear.issues), 1)
+        return w, next(iter(self.linear.issues.values()))
+
+    def test_linear_gets_priority_label_link_and_person(self):
+        rota = self.schedule("rotations:\n  - people: [oncall@example.com]\n    start: 2026-01-01T00:00\n    shift: 7d\n")
+        _, issue = self.linear_world(ticket={"schedule": rota})
         self.assertEqual((issue["priority"], issue["assigneeId"]), (1, "user-1"))
         self.assertEqual(sorted(issue["labels"]), ["label-alert", "label-prometheus", "label-slo-violation"])
         self.assertTrue(issue["title"].endswith("(SLO: availability)"))
-        attachment = next(iter(linear.attachments.values()))
+        attachment = next(iter(self.linear.attachments.values()))
         self.assertEqual((attachment["url"], attachment["title"]),
                          ("https://grafana.example.com/d/slo-availability", "SLO: Availability (99.9% target)"))
+
+    def test_a_person_whom_linear_does_not_know_leaves_the_ticket_unassigned_and_says_so(self):
+        w, issue = self.linear_world(ticket={"on_call": "stranger@example.com"})
+        self.assertIsNone(issue.get("assigneeId"))
+        notes = [row.get("note", "") for row in w.agent.incident()["timeline"] if row["step"] == "ticket"]
+        self.assertTrue(any("assignee left out" in n for n in notes), notes)
 
 
 if __name__ == "__main__":
