@@ -1,6 +1,7 @@
 /*
  * The few strokes that charts are made of, over cairo and pango. Lengths are CSS pixels of CHART_WIDTH by CHART_HEIGHT, y grows
- * downwards, colours are 0xRRGGBB. A canvas belongs to one thread.
+ * downwards, colours are 0xRRGGBB. A canvas belongs to one thread; each thread
+ * that draws keeps pango's font map for its next drawing, and pango looks for fonts in short-lived threads of its own.
  */
 #pragma once
 
