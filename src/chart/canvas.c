@@ -71,7 +71,8 @@ struct canvas canvas_begin(void *mem, cairo_t *cr, const struct palette *colours
 {
 	struct canvas c = {.cr = cr, .mem = mem, .colours = colours, .device = device};
 
-	/* 16 samples a pixel; the default takes twice the time for a week of 20 series and looks the same */
+	/* 16 samples a pixel; the default takes twice the time for a week of 20 series and looks
+	 * the same */
 	cairo_set_antialias(cr, CAIRO_ANTIALIAS_FAST);
 	c.layout = layout_new(cr);
 	return c;
