@@ -41,6 +41,9 @@ struct canvas canvas_begin(void *mem, cairo_t *cr, const struct palette *colours
 {
 	struct canvas c = {.cr = cr, .mem = mem, .colours = colours, .device = device};
 
+	/* 16 samples a pixel; the default takes twice the time for a week of 20 series and looks
+	 * the same */
+	cairo_set_antialias(cr, CAIRO_ANTIALIAS_FAST);
 	c.layout = layout_new(cr);
 	return c;
 }
@@ -116,7 +119,7 @@ void canvas_stroke(struct canvas *c, uint32_t ink, double width, enum dash dash)
 
 	cairo_set_dash(c->cr, DASHES[dash].lengths, DASHES[dash].count, 0);
 	cairo_set_line_width(c->cr, width);
-	cairo_set_line_join(c->cr, CAIRO_LINE_JOIN_ROUND);
+	cairo_set_line_join(c->cr, CAIRO_LINE_JOIN_BEVEL);
 	set_ink(c, ink, 1);
 	cairo_stroke(c->cr);
 	cairo_set_dash(c->cr, NULL, 0, 0);

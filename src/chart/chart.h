@@ -1,8 +1,9 @@
 /*
- * A chart as a value: what it says, its data and its marks (AI-001.9, .10). Whoever made it owns all of it (one talloc parent);
- * nothing in it is changed by drawing. chart_png, chart_svg and chart/vega.h show the same value.
+ * A chart as a value: what it says, its data and its marks (AI-001.9, .10). Whoever made it owns all of it (one
+ * talloc parent); nothing in it is changed by drawing. chart_png, chart_svg and chart/vega.h show the same value.
  *
- * Texts in it may be anything: what is drawn went through words_clean. Numbers may be NAN (a gap); infinite ones count as gaps.
+ * Texts in it may be anything: what is drawn went through words_clean. Numbers may be NAN (a gap); infinite ones
+ * count as gaps.
  */
 #pragma once
 
@@ -16,15 +17,15 @@
 #include "domain/evidence.h"
 
 /* The nine of AI-001.9, in its order. K(id, name, source, what): name is a word for files and anchors. */
-#define CHART_KINDS(K)                                                                     \
-	K(LINE, "cpu", METRICS, "CPU over time")                                           \
-	K(SCATTER, "memory-cpu", METRICS, "relation of memory to CPU")                            \
-	K(BARS, "requests", METRICS, "request rate")                                       \
-	K(PANELS, "resources", METRICS, "course of CPU, memory and requests")       \
-	K(LOG_VOLUME, "log-volume", LOGS, "log volume over time")                          \
-	K(CLASSES, "error-classes", LOGS, "classes of errors")                             \
-	K(LATENCY, "latency", TRACES, "latency distribution")                              \
-	K(MAP, "service-map", TRACES, "map of service dependencies")                       \
+#define CHART_KINDS(K)									\
+	K(LINE, "cpu", METRICS, "CPU over time")					\
+	K(SCATTER, "memory-cpu", METRICS, "relation of memory to CPU")			\
+	K(BARS, "requests", METRICS, "request rate")					\
+	K(PANELS, "resources", METRICS, "course of CPU, memory and requests")		\
+	K(LOG_VOLUME, "log-volume", LOGS, "log volume over time")			\
+	K(CLASSES, "error-classes", LOGS, "classes of errors")				\
+	K(LATENCY, "latency", TRACES, "latency distribution")				\
+	K(MAP, "service-map", TRACES, "map of service dependencies")			\
 	K(COMPARISON, "comparison", METRICS, "state before and after the remedy")
 
 enum chart_kind {
@@ -118,9 +119,10 @@ enum source chart_kind_source(enum chart_kind k);
 /* True when there is anything to draw. */
 bool chart_has_data(const struct chart *c);
 
-/* A PNG of CHART_PNG_WIDTH by CHART_PNG_HEIGHT device pixels. The same bytes for the same chart on every machine with the same
- * packages: the font is DejaVu Sans, hinting and sub-pixel order are fixed, and no other font is asked for what it lacks.
- * E_INTERNAL when cairo cannot, or when more than CHART_PNG_BYTES_MAX came out. Any thread. Under mem. */
+/* A PNG of CHART_PNG_WIDTH by CHART_PNG_HEIGHT device pixels. The same bytes for the same chart on every machine with
+ * the same packages: the font is DejaVu Sans, hinting and sub-pixel order are fixed, and no other font is asked for
+ * what it lacks. E_INTERNAL when cairo cannot, or when more than CHART_PNG_BYTES_MAX came out. Any thread. Under mem.
+ * */
 NODISCARD enum status chart_png(void *mem, const struct chart *c, unsigned char **out, size_t *n);
 
 /* The same drawing as SVG of CHART_WIDTH by CHART_HEIGHT CSS pixels, NUL-terminated. Text is drawn as outlines

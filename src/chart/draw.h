@@ -4,7 +4,7 @@
 #include "chart/canvas.h"
 #include "chart/chart.h"
 
-void draw_over_time(struct canvas *c, const struct chart *chart, struct area body); /* lines, bars, panels, log volume */
+void draw_over_time(struct canvas *c, const struct chart *chart, struct area body); /* lines, bars, panels, logs */
 void draw_scatter(struct canvas *c, const struct chart *chart, struct area body);
 void draw_classes(struct canvas *c, const struct chart *chart, struct area body);
 void draw_latency(struct canvas *c, const struct chart *chart, struct area body);

@@ -8,8 +8,11 @@
 #include "chart/downsample.h"
 #include "chart/frame.h"
 
-/* Tracks beyond these are thin and neutral; they have no name beside them. */
-enum { NAMED_MAX = PALETTE_SERIES };
+/* Tracks beyond these are thin and neutral: their names would not fit beside the plot. */
+static size_t named_max(const struct chart *chart)
+{
+	return chart->panel_count >= 3 ? 2 : chart->panel_count == 2 ? 4 : PALETTE_SERIES;
+}
 
 struct pane {
 	const struct panel *panel;
@@ -46,18 +49,21 @@ static int stack_hatch(size_t track)
 	return HATCHES[track < 5 ? track : 4];
 }
 
-static uint32_t line_ink(const struct canvas *c, const struct track *t, size_t nth)
+static uint32_t line_ink(const struct canvas *c, const struct chart *chart, const struct track *t,
+			 size_t nth)
 {
-	return t->role != TRACK_DATA || nth >= NAMED_MAX ? c->colours->neutral
-							 : c->colours->series[nth];
+	return t->role != TRACK_DATA || nth >= named_max(chart) ? c->colours->neutral
+								: c->colours->series[nth];
 }
 
-static enum dash line_dash(const struct track *t, size_t nth)
+static enum dash line_dash(const struct chart *chart, const struct track *t, size_t nth)
 {
-	static const enum dash DASHES[NAMED_MAX] = {DASH_NONE,	DASH_LONG,  DASH_DOTS,
-						    DASH_MIXED, DASH_SHORT, DASH_NONE};
+	static const enum dash DASHES[PALETTE_SERIES] = {DASH_NONE,  DASH_LONG,	 DASH_DOTS,
+							 DASH_MIXED, DASH_SHORT, DASH_NONE};
 
-	return t->role != TRACK_DATA ? DASH_SHORT : nth >= NAMED_MAX ? DASH_NONE : DASHES[nth];
+	return t->role != TRACK_DATA	 ? DASH_SHORT
+	       : nth >= named_max(chart) ? DASH_NONE
+					 : DASHES[nth];
 }
 
 /* The range of all tracks; of a stack, of the sums. */
@@ -100,9 +106,9 @@ static void name_tracks(struct canvas *c, const struct chart *chart, struct pane
 		size_t at = track->role == TRACK_DATA ? nth++ : t;
 		struct label l = {last_value(track),
 				  track->name,
-				  line_ink(c, track, at),
+				  line_ink(c, chart, track, at),
 				  SWATCH_LINE,
-				  line_dash(track, at),
+				  line_dash(chart, track, at),
 				  HATCH_NONE,
 				  false};
 		if (is_stacked(chart)) {
@@ -111,10 +117,10 @@ static void name_tracks(struct canvas *c, const struct chart *chart, struct pane
 			l.hatch = stack_hatch(t);
 		}
 		bool named = isfinite(l.y) && track->name != NULL &&
-			     (track->role != TRACK_DATA || at < NAMED_MAX);
+			     (track->role != TRACK_DATA || at < named_max(chart));
 		if (named)
 			pane->labels[pane->label_count++] = l;
-		unnamed += !named && track->role == TRACK_DATA && at >= NAMED_MAX;
+		unnamed += !named && track->role == TRACK_DATA && at >= named_max(chart);
 	}
 	if (unnamed > 0)
 		pane->labels[pane->label_count++] =
@@ -155,7 +161,8 @@ static void draw_line(struct canvas *c, const struct track *t, const struct scal
 	talloc_free(p.y);
 }
 
-static void draw_lines(struct canvas *c, const struct pane *pane, const struct scale *x)
+static void draw_lines(struct canvas *c, const struct chart *chart, const struct pane *pane,
+		       const struct scale *x)
 {
 	const struct panel *p = pane->panel;
 	size_t data = 0;
@@ -172,9 +179,9 @@ static void draw_lines(struct canvas *c, const struct pane *pane, const struct s
 	for (size_t t = p->track_count; t > 0; t--) {
 		const struct track *track = &p->tracks[t - 1];
 		size_t nth = track->role == TRACK_DATA ? --data : t - 1;
-		bool thin = track->role == TRACK_DATA && nth >= NAMED_MAX;
-		draw_line(c, track, x, &pane->y.scale, line_ink(c, track, nth), thin ? 0.8 : 2,
-			  line_dash(track, nth));
+		bool thin = track->role == TRACK_DATA && nth >= named_max(chart);
+		draw_line(c, track, x, &pane->y.scale, line_ink(c, chart, track, nth),
+			  thin ? 0.8 : 2, line_dash(chart, track, nth));
 	}
 	cairo_restore(c->cr);
 }
@@ -266,7 +273,7 @@ static void draw_pane(struct canvas *c, const struct chart *chart, struct pane *
 	else if (has_bars(chart))
 		draw_bars(c, chart, pane, x);
 	else
-		draw_lines(c, pane, x);
+		draw_lines(c, chart, pane, x);
 	for (size_t n = 0; n < pane->label_count; n++)
 		/* a stack's names stand in its order, the lowest part lowest */
 		pane->labels[n].y = is_stacked(chart) ? pane->plot.bottom - 10 - 18 * (double)n

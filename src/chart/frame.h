@@ -47,8 +47,10 @@ void frame_heading(struct canvas *c, struct area plot, const char *name, const s
 /* How many rows above the plot the marks' labels need. */
 size_t frame_mark_rows(struct canvas *c, const struct chart *chart, const struct scale *x);
 
-/* The marks' lines over the plot's height, labels in rows above `labels_bottom`. What comes after the alert is tinted. */
-void frame_marks(struct canvas *c, const struct chart *chart, struct area plot, const struct scale *x, double labels_bottom);
+/* The marks' lines over the plot's height, labels in rows above `labels_bottom`. What comes after the alert is
+ * tinted. */
+void frame_marks(struct canvas *c, const struct chart *chart, struct area plot, const struct scale *x,
+		 double labels_bottom);
 
 /* A name beside the data, at the height of what it names. */
 struct label {

@@ -1,6 +1,7 @@
 /*
- * Which of the nine charts an evidence allows, made from it with titles that say what was found (AI-001.2: the automatic
- * recommendation). Deterministic: the same evidence gives the same charts, word for word. Pure; takes no time from the clock.
+ * Which of the nine charts an evidence allows, made from it with titles that say what was found (AI-001.2: the
+ * automatic recommendation). Deterministic: the same evidence gives the same charts, word for word. Pure; takes no
+ * time from the clock.
  */
 #pragma once
 
@@ -31,5 +32,6 @@ struct gallery {
 	size_t note_count;
 };
 
-/* Under mem, and it copies nothing of `e`, which must live as long. A failed or silent source costs only its own charts. */
+/* Under mem, and it copies nothing of `e`, which must live as long. A failed or silent source costs only its own
+ * charts. */
 struct gallery *charts_of(void *mem, const struct evidence *e, const struct gallery_wish *wish);

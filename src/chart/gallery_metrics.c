@@ -10,7 +10,7 @@
 #include "chart/unit.h"
 #include "chart/words.h"
 
-enum { NAME_POINTS = 60, BARS_MAX = 72, GRID_MAX = 20000 };
+enum { NAME_POINTS = 60, BARS_MAX = 72, GRID_MAX = 20000, SERIES_MAX = 50 };
 
 /* A limit this many times above all values would press them flat: it is said in words only. */
 static const double LIMIT_SHOWN = 4;
@@ -114,6 +114,18 @@ static const struct measure CPU = {"CPU", SERIES_CPU, SERIES_CPU_LIMIT};
 static const struct measure MEMORY = {"Memory", SERIES_MEMORY, SERIES_MEMORY_LIMIT};
 static const struct measure REQUESTS = {"Requests", SERIES_REQUESTS, SERIES_ROLE_COUNT};
 
+/* Two series of one object, or two long names with one beginning, are told apart by a number. */
+static const char *unique_name(void *mem, const struct panel *p, const char *name)
+{
+	size_t same = 0;
+
+	for (size_t n = 0; n < p->track_count; n++)
+		same += str_eq(p->tracks[n].name, name);
+	for (size_t n = 0; same > 0 && n < p->track_count; n++)
+		same += str_eq(p->tracks[n].name, str_fmt(mem, "%s (%zu)", name, same + 1));
+	return same == 0 ? name : str_fmt(mem, "%s (%zu)", name, same + 1);
+}
+
 static struct panel panel_of(struct making *m, const struct measure *what, const struct ranked *all,
 			     size_t count)
 {
@@ -121,8 +133,11 @@ static struct panel panel_of(struct making *m, const struct measure *what, const
 	struct panel p = {what->name, unit, NEW_ARRAY(m->mem, struct track, count + 2), 0};
 	double limit = what->limit == SERIES_ROLE_COUNT ? INFINITY : limit_of(m, what->limit);
 
-	for (size_t n = 0; n < count; n++)
-		p.tracks[p.track_count++] = track_of(m->mem, all[n].series, all[n].series->object);
+	for (size_t n = 0; n < count && n < SERIES_MAX; n++) {
+		struct track t = track_of(m->mem, all[n].series, all[n].series->object);
+		t.name = unique_name(m->mem, &p, t.name);
+		p.tracks[p.track_count++] = t;
+	}
 	if (count > 0 && limit <= all[0].peak * LIMIT_SHOWN)
 		p.tracks[p.track_count++] = limit_track(m, limit, unit);
 	return p;
@@ -201,10 +216,13 @@ static void make_line(struct making *m)
 	const char *bound = isfinite(limit)
 				    ? str_fmt(m->mem, "limit %s", unit_text(m->mem, "cores", limit))
 				    : "no limit";
-	const char *shown =
-		count == 1 ? bound
-			   : str_fmt(m->mem, "highest on %s, %s",
-				     words_clean(m->mem, all[0].series->object, 40), bound);
+	const char *highest = words_clean(m->mem, all[0].series->object, 40);
+	const char *shown = bound;
+	if (count > SERIES_MAX)
+		shown = str_fmt(m->mem, "the highest %d of %zu, first %s, %s", SERIES_MAX, count,
+				highest, bound);
+	else if (count > 1)
+		shown = str_fmt(m->mem, "highest on %s, %s", highest, bound);
 	gallery_words(m, c, course_text(m, "CPU", all[0].series), shown,
 		      str_fmt(m->mem, "%s %zu lines, %s.", figures_text(m, "CPU", all[0].series),
 			      count, bound));

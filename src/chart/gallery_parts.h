@@ -19,7 +19,8 @@ void gallery_note(struct making *m, enum chart_kind kind, const char *why);
 /* Why the source gave nothing at all, or NULL when it answered. */
 const char *gallery_missing(struct making *m, enum source source);
 
-/* The texts; the title gives way to the wish's. `shown` and `alt` go into subtitle and alt behind what all charts say. */
+/* The texts; the title gives way to the wish's. `shown` and `alt` go into subtitle and alt behind what all charts
+ * say. */
 void gallery_words(struct making *m, struct chart *c, const char *title, const char *shown, const char *alt);
 
 /* "10:41, 5 min before the alert" */

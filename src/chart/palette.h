@@ -1,7 +1,8 @@
 /*
- * Colours of the two themes. The hues are those of Okabe and Ito (Color Universal Design, 2008), which people with any of the
- * common colour deficiencies tell apart, darkened for the light theme and lightened for the dark one until each has a
- * contrast of 3:1 with the background as a line, and 4.5:1 as text (WCAG 2.1, 1.4.3 and 1.4.11). The unit test computes both.
+ * Colours of the two themes. The hues are those of Okabe and Ito (Color Universal Design, 2008), which people with
+ * any of the common colour deficiencies tell apart, darkened for the light theme and lightened for the dark one until
+ * each has a contrast of 3:1 with the background as a line, and 4.5:1 as text (WCAG 2.1, 1.4.3 and 1.4.11). The unit
+ * test computes both.
  */
 #pragma once
 

@@ -1,5 +1,6 @@
 /*
- * Which service calls which, and where the time goes: made of the spans of some traces, and laid out as a Sankey diagram. Pure.
+ * Which service calls which, and where the time goes: made of the spans of some traces, and laid out as a Sankey
+ * diagram. Pure.
  */
 #pragma once
 
@@ -16,7 +17,7 @@ struct sankey_node {
 	double total_s; /* time that callers waited for it */
 	double own_s;   /* of that, time in which it waited for nobody else */
 	size_t calls, failed;
-	bool bottleneck; /* the most own time of all and more than a third of it, when there are two services at least */
+	bool bottleneck; /* the most own time, and more than a third of all; of two services at least */
 	size_t column;
 	double top, height;
 };
@@ -39,8 +40,8 @@ struct sankey {
 	size_t services; /* before the rest became one */
 };
 
-/* Under mem. No spans give a map without nodes. Own time of a span is its duration less the union of its children's; time is
- * summed over traces. */
+/* Under mem. No spans give a map without nodes. Own time of a span is its duration less the union of its children's;
+ * time is summed over traces. */
 struct sankey *sankey_of(void *mem, const struct trace_span *spans, size_t count);
 
 /* For each span: true where somebody outside its service waited for it (no parent among the spans, or one of another
@@ -52,5 +53,6 @@ const struct sankey_node *sankey_bottleneck(const struct sankey *m);
 
 enum { BAND_STEPS = 24 };
 
-/* How far a band has come down (0 = height of its start, 1 = of its end) at `t` of its way, 0 to 1: the curve of all bands. */
+/* How far a band has come down (0 = height of its start, 1 = of its end) at `t` of its way, 0 to 1: the curve of all
+ * bands. */
 double sankey_bend(double t);

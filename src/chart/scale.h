@@ -25,8 +25,9 @@ struct ticks {
 	double step;
 };
 
-/* About `wanted` (2 to 12; half as many again at most) multiples of 1, 2 or 5 times a power of ten, in units of `factor`, all inside low to high
- * (Heckbert, Nice Numbers for Graph Labels, Graphics Gems, 1990). low == high gives one tick. */
+/* About `wanted` (2 to 12; half as many again at most) multiples of 1, 2 or 5 times a power of ten, in units of
+ * `factor`, all inside low to high (Heckbert, Nice Numbers for Graph Labels, Graphics Gems, 1990). low == high gives
+ * one tick. */
 struct ticks ticks_nice(double low, double high, int wanted, double factor);
 
 /* 1, 2 and 5 times each power of ten inside low to high, or the powers alone where those are more than `wanted`. */

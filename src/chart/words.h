@@ -5,9 +5,9 @@
 
 #include <stddef.h>
 
-/* A copy fit to be drawn: secrets masked (domain/redact.h; AI-001.21), valid UTF-8, one line, without control characters and
- * without those that turn the direction of writing, at most `points` code points with "…" for what was cut.
- * NULL reads as "". */
+/* A copy fit to be drawn: secrets masked (domain/redact.h; AI-001.21), valid UTF-8, one line, without control
+ * characters and without those that turn the direction of writing, at most `points` code points with "…" for what was
+ * cut. NULL reads as "". */
 char *words_clean(void *mem, const char *text, size_t points);
 
 /* A copy in which & < > " and ' are XML's entities; `text` must be clean. */

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -142,6 +143,49 @@ static void drawing_twice_gives_the_same_bytes(void **state)
 	assert_int_equal(chart_svg(mem, &g->charts[0], &svg, &n), OK);
 	assert_int_equal(chart_svg(mem, &g->charts[0], &again, &m), OK);
 	assert_string_equal(svg, again);
+}
+
+struct drawer {
+	pthread_t thread;
+	const struct chart *chart;
+	unsigned char *png;
+	size_t n;
+	void *mem; /* of this thread alone */
+	enum status status;
+};
+
+static void *draw_often(void *arg)
+{
+	struct drawer *d = arg;
+
+	for (int n = 0; n < 3 && d->status == OK; n++)
+		d->status = chart_png(d->mem, d->chart, &d->png, &d->n);
+	return NULL;
+}
+
+static void threads_draw_beside_each_other(void **state)
+{
+	enum { THREADS = 4 };
+	SCOPE(mem);
+	struct drawer drawers[THREADS];
+	struct gallery *g = charts_of(mem, example(mem, "surge"), NULL);
+
+	(void)state;
+	for (int n = 0; n < THREADS; n++) {
+		drawers[n] =
+			(struct drawer){.chart = chart_in(g, CHART_MAP), .mem = talloc_new(NULL)};
+		assert_int_equal(pthread_create(&drawers[n].thread, NULL, draw_often, &drawers[n]),
+				 0);
+	}
+	for (int n = 0; n < THREADS; n++)
+		assert_int_equal(pthread_join(drawers[n].thread, NULL), 0);
+	for (int n = 0; n < THREADS; n++) {
+		assert_int_equal(drawers[n].status, OK);
+		assert_int_equal(drawers[n].n, drawers[0].n);
+		assert_memory_equal(drawers[n].png, drawers[0].png, drawers[0].n);
+	}
+	for (int n = 0; n < THREADS; n++)
+		talloc_free(drawers[n].mem);
 }
 
 static void the_font_is_the_one_that_is_asked_for(void **state)
@@ -318,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_png_is_one_and_small),
 		cmocka_unit_test(drawing_twice_gives_the_same_bytes),
+		cmocka_unit_test(threads_draw_beside_each_other),
 		cmocka_unit_test(the_font_is_the_one_that_is_asked_for),
 		cmocka_unit_test(one_sample_in_a_week_is_seen),
 		cmocka_unit_test(a_gap_is_not_bridged),
@@ -327,10 +372,6 @@ int main(void)
 		cmocka_unit_test(title_and_alt_are_in_the_svg_escaped),
 		cmocka_unit_test(every_kind_has_a_name_and_a_source),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	/* for the leak sanitizer: what the libraries keep for the next drawing */
-	pango_cairo_font_map_set_default(NULL);
-	cairo_debug_reset_static_data();
-	return failed;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,6 +127,45 @@ static void the_same_evidence_gives_the_same_words(void **state)
 	}
 }
 
+static void series_of_one_name_are_told_apart(void **state)
+{
+	SCOPE(mem);
+	struct evidence *e = example(mem, "surge");
+
+	(void)state;
+	for (size_t n = 0; n < e->series_count; n++)
+		e->series[n].object = "cart";
+	const struct panel *p = &chart_in(charts_of(mem, e, NULL), CHART_LINE)->panels[0];
+	assert_string_equal(p->tracks[0].name, "cart");
+	assert_string_equal(p->tracks[1].name, "cart (2)");
+}
+
+static void of_very_many_series_the_highest_are_drawn(void **state)
+{
+	enum { MANY = 120 };
+	static double values[MANY][2];
+	SCOPE(mem);
+	struct evidence *e = example(mem, "quiet");
+
+	(void)state;
+	e->series = NEW_ARRAY(mem, struct series, MANY);
+	e->series_count = MANY;
+	for (int n = 0; n < MANY; n++) {
+		values[n][0] = values[n][1] = n + 1;
+		e->series[n] = (struct series){.role = SERIES_CPU,
+					       .object = str_fmt(mem, "pod-%d", n),
+					       .query = "",
+					       .start_ms = e->window.start_ms,
+					       .step_ms = 60000,
+					       .count = 2,
+					       .values = values[n]};
+	}
+	const struct chart *c = chart_in(charts_of(mem, e, NULL), CHART_LINE);
+	assert_int_equal(c->panels[0].track_count, 50);
+	assert_string_equal(c->panels[0].tracks[0].name, "pod-119");
+	assert_non_null(strstr(c->subtitle, "the highest 50 of 120"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +175,8 @@ int main(void)
 		cmocka_unit_test(a_source_that_failed_costs_only_its_own_charts),
 		cmocka_unit_test(a_wish_for_a_title_wins),
 		cmocka_unit_test(the_alert_is_marked_when_it_is_in_the_window),
+		cmocka_unit_test(series_of_one_name_are_told_apart),
+		cmocka_unit_test(of_very_many_series_the_highest_are_drawn),
 		cmocka_unit_test(the_same_evidence_gives_the_same_words),
 	};
 
