@@ -126,5 +126,5 @@ bool chart_has_data(const struct chart *c);
 NODISCARD enum status chart_png(void *mem, const struct chart *c, unsigned char **out, size_t *n);
 
 /* The same drawing as SVG of CHART_WIDTH by CHART_HEIGHT CSS pixels, NUL-terminated. Text is drawn as outlines
- * (docs/decisions/0013-charts.md); title and alt are its <title> and <desc>. */
+ * (docs/decisions/0014-charts.md); title and alt are its <title> and <desc>. */
 NODISCARD enum status chart_svg(void *mem, const struct chart *c, char **out, size_t *n);

@@ -1,6 +1,6 @@
 /*
  * Pixels as a PNG. cairo's own writer tries five filters on every row and compresses at the default level: for flat
- * charts that took half of the whole time and made larger files (docs/decisions/0013-charts.md). Pure.
+ * charts that took half of the whole time and made larger files (docs/decisions/0014-charts.md). Pure.
  */
 #pragma once
 
