@@ -36,8 +36,8 @@ static void draw_band(struct canvas *c, const struct place *p, const struct sank
 		double add = side == 0 ? 0 : call->height;
 		for (int step = 0; step <= BAND_STEPS; step++) {
 			double t = (side == 0 ? step : BAND_STEPS - step) / (double)BAND_STEPS;
-			double y = call->from_top +
-				   (call->to_top - call->from_top) * sankey_bend(t);
+			double y =
+				call->from_top + (call->to_top - call->from_top) * sankey_bend(t);
 			double at_x = left + (right - left) * t;
 			if (side == 0 && step == 0)
 				cairo_move_to(c->cr, at_x, row_y(p, y + add));

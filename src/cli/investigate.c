@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ static enum status read_alert(const struct invocation *i, char **text, size_t *b
 		return file_read(i->mem, str_eq(file, "-") ? "/dev/stdin" : file, LIMIT_FILE_BYTES,
 				 text, bytes);
 	TRY(read_incident(i, option_value(i, "incident"), text));
+	assert(*text != NULL); /* read_incident sets it */
 	*bytes = strlen(*text);
 	return OK;
 }

@@ -1,5 +1,6 @@
 #include "daemon/investigate.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,6 +126,7 @@ enum status daemon_investigate(void *mem, const struct settings *settings, const
 	struct output o = {.mem = mem, .dir = dir};
 
 	TRY(read_alert(mem, alert, bytes, &a));
+	assert(a != NULL); /* read_alert sets it */
 	*i = (struct incident){.alertname = a->name,
 			       .labels = labels_json(mem, &a->labels),
 			       .annotations = labels_json(mem, &a->annotations),

@@ -14,11 +14,11 @@ static const struct {
 	const char *word;
 	enum line_level level;
 } LEVELS[] = {
-	{"error", LEVEL_ERROR},    {"err", LEVEL_ERROR},    {"fatal", LEVEL_ERROR},
+	{"error", LEVEL_ERROR},	   {"err", LEVEL_ERROR},    {"fatal", LEVEL_ERROR},
 	{"critical", LEVEL_ERROR}, {"crit", LEVEL_ERROR},   {"panic", LEVEL_ERROR},
-	{"alert", LEVEL_ERROR},    {"emerg", LEVEL_ERROR},  {"severe", LEVEL_ERROR},
-	{"warn", LEVEL_WARN},      {"warning", LEVEL_WARN}, {"info", LEVEL_INFO},
-	{"notice", LEVEL_INFO},    {"debug", LEVEL_DEBUG},  {"trace", LEVEL_DEBUG},
+	{"alert", LEVEL_ERROR},	   {"emerg", LEVEL_ERROR},  {"severe", LEVEL_ERROR},
+	{"warn", LEVEL_WARN},	   {"warning", LEVEL_WARN}, {"info", LEVEL_INFO},
+	{"notice", LEVEL_INFO},	   {"debug", LEVEL_DEBUG},  {"trace", LEVEL_DEBUG},
 };
 
 static const struct {
