@@ -17,7 +17,10 @@ static const struct {
 static const double CONFIDENCE_MOST = 0.95;   /* the world has causes that no simulation has */
 static const double CONFIDENCE_QUIET = 0.9;   /* nothing lasts in the metrics that came */
 static const double CONFIDENCE_UNKNOWN = 0.8; /* that none of the known causes is it */
-static const double CONFIDENCE_BLIND = 0.2;   /* no metrics at all */
+static const double CONFIDENCE_BLIND = 0.2;   /* too little was measured */
+
+/* Samples of a series that can show that something changed, or that nothing did. */
+enum { SEEN_LEAST = 10 };
 
 static const struct {
 	const char *name, *text;
@@ -116,6 +119,27 @@ static void choose_actions(struct diagnosis *out)
 		out->action_count++;
 }
 
+/* Limits and versions hardly ever change: that they did not says nothing. */
+static bool can_show(const struct series *s)
+{
+	size_t seen = 0;
+
+	if (s->role == SERIES_CPU_LIMIT || s->role == SERIES_MEMORY_LIMIT ||
+	    s->role == SERIES_DISK_LIMIT || s->role == SERIES_VERSION)
+		return false;
+	for (size_t n = 0; n < s->count; n++)
+		seen += isfinite(s->values[n]);
+	return seen >= SEEN_LEAST;
+}
+
+static bool is_blind(const struct facts *f)
+{
+	for (size_t n = 0; n < f->series_count; n++)
+		if (can_show(f->series[n].series))
+			return false;
+	return true;
+}
+
 void diagnose(void *mem, const struct facts *f, struct diagnosis *out)
 {
 	static void (*const RULES[])(struct scene *) = {
@@ -135,7 +159,8 @@ void diagnose(void *mem, const struct facts *f, struct diagnosis *out)
 				  .candidate_count = scene.count};
 	if (scene.count > 0 && scene.list[0].weight >= ANSWER_LEAST) {
 		take_first(&scene, out);
-	} else if (f->series_count == 0) {
+	} else if (is_blind(f)) {
+		out->blind = true;
 		out->confidence = CONFIDENCE_BLIND;
 	} else if (f->symptom.change == NULL) {
 		out->cause = CAUSE_NOTHING_WRONG;

@@ -76,6 +76,7 @@ struct diagnosis {
 	const char *object;
 	int64_t at_ms;     /* when it began; of "nothing wrong": when the alert fired */
 	double confidence; /* 0..1 */
+	bool blind;        /* too little was measured to conclude anything: the cause is unknown for that */
 	const struct advice *actions; /* numbered, the immediate ones first */
 	size_t action_count;
 	struct candidate *candidates; /* heaviest first; the first one is the cause unless unknown or nothing wrong */

@@ -257,6 +257,11 @@ static void add_notes(struct insight *i)
 		say(i, FINDING_NOTE, 0, i->facts->window.alert_ms,
 		    &(struct citation){.source = SOURCE_COUNT},
 		    str_dup(i, "no series of the alert's object changed in a way that lasts"));
+	if (i->diagnosis.blind && e->asked[SOURCE_METRICS].status == OK)
+		say(i, FINDING_NOTE, 0, i->facts->window.alert_ms,
+		    &(struct citation){.source = SOURCE_COUNT},
+		    str_dup(i,
+			    "no series of the alert's object has enough samples to conclude from"));
 }
 
 static int by_weight(const void *a, const void *b)

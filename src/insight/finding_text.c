@@ -74,6 +74,10 @@ static void add_cause(char **out, const struct diagnosis *d)
 			"**Root cause:** none found; nothing is wrong that lasts. Confidence %.0f "
 			"%%.\n",
 			d->confidence * 100);
+	else if (d->blind)
+		str_add(out,
+			"**Root cause:** unknown: too little was measured around %s to say more.\n",
+			text_code(mem, d->object, OBJECT_POINTS));
 	else if (d->cause == CAUSE_UNKNOWN)
 		str_add(out,
 			"**Root cause:** unknown; %s shows the symptom since %s. Confidence that "

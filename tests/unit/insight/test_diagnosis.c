@@ -226,6 +226,19 @@ static void without_metrics_nothing_is_concluded(void **state)
 	assert_true(d.confidence <= 0.2);
 }
 
+static void limits_alone_do_not_show_that_nothing_is_wrong(void **state)
+{
+	SCOPE(mem);
+	struct scene_made *s = scene_make(mem);
+
+	(void)state;
+	scene_add(s, SERIES_CPU_LIMIT, "cart-0", 2, 2, 0);
+	scene_add(s, SERIES_MEMORY_LIMIT, "cart-0", 1e9, 1e9, 0);
+	struct diagnosis d = diagnosis_of(mem, s);
+	assert_int_equal(d.cause, CAUSE_UNKNOWN);
+	assert_true(d.blind && d.confidence <= 0.2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +255,7 @@ int main(void)
 		cmocka_unit_test(noise_is_nothing_wrong),
 		cmocka_unit_test(what_came_back_to_normal_before_the_alert_is_not_the_symptom),
 		cmocka_unit_test(without_metrics_nothing_is_concluded),
+		cmocka_unit_test(limits_alone_do_not_show_that_nothing_is_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
