@@ -696,10 +696,12 @@ enum status linear_upload(void *mem, struct linear *l, const struct linear_file 
 			     "size", (json_int_t)f->size),
 		   "fileUpload", &payload));
 	const json_t *place = json_object_get(payload, "uploadFile");
-	*asset_url = json_str(place, "assetUrl");
-	if (!is_plain_url(l, *asset_url) || !is_plain_url(l, json_str(place, "uploadUrl")))
+	const char *asset = json_str(place, "assetUrl");
+	if (!is_plain_url(l, asset) || !is_plain_url(l, json_str(place, "uploadUrl")))
 		return failure(E_INVALID, "Linear gave no usable place for the file");
-	return put_file(mem, l, place, f);
+	TRY(put_file(mem, l, place, f));
+	*asset_url = asset;
+	return OK;
 }
 
 /* A member that is missing would make no request at all. */

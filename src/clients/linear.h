@@ -45,7 +45,7 @@ struct linear_file {
 	const void *bytes;
 	size_t size;
 };
-/* Stores a file; *asset_url (under mem) is what Markdown refers to. Not idempotent: a repeat stores it once more, where
+/* Stores a file; *asset_url (under mem) is what Markdown refers to, set only when all went well. Not idempotent: a repeat stores it once more, where
  * nobody refers to the first. */
 NODISCARD enum status linear_upload(void *mem, struct linear *l, const struct linear_file *f, const char **asset_url);
 

@@ -40,6 +40,18 @@ static int64_t again(const struct look *l, const struct investigation *v, int64_
 	return now_ms + AGAIN_MS[l->inquiry.attempt];
 }
 
+/* The ticket shows PNGs; SVG and Vega-Lite are three times their size and made again by `agent-sre
+ * investigate`. */
+static size_t keep_pngs(struct investigation *v)
+{
+	size_t kept = 0;
+
+	for (size_t n = 0; n < v->picture_count; n++)
+		if (str_eq(v->pictures[n].media_type, "image/png"))
+			v->pictures[kept++] = v->pictures[n];
+	return kept;
+}
+
 static void add_comment(struct look *l, const struct investigation *v, struct run *run)
 {
 	const char *stage = inquiry_stage_name(l->inquiry.stage);
@@ -53,7 +65,7 @@ static void add_comment(struct look *l, const struct investigation *v, struct ru
 			     (json_int_t)l->incident->id, "stage", (int)l->inquiry.stage));
 }
 
-static enum status settle(struct look *l, const struct investigation *v, int64_t started_ms)
+static enum status settle(struct look *l, struct investigation *v, int64_t started_ms)
 {
 	struct run run = {
 		.mem = l->mem, .flow = l->flow, .incident = (struct incident *)l->incident};
@@ -62,7 +74,7 @@ static enum status settle(struct look *l, const struct investigation *v, int64_t
 	add_comment(l, v, &run);
 	const struct inquiry_answer a = {
 		.pictures = v->pictures,
-		.picture_count = v->picture_count,
+		.picture_count = keep_pngs(v),
 		.ops = run.ops,
 		.op_count = run.op_count,
 		.again_ms = again(l, v, now),

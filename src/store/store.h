@@ -289,5 +289,6 @@ struct store_counts {
 };
 NODISCARD enum status store_counts(struct store *s, struct store_counts *out);
 
-/* Deletes events and closed incidents older than this; a small bite per call. */
+/* Deletes events and closed incidents older than this, and pictures of incidents closed more than three days ago; a small
+ * bite per call. */
 NODISCARD enum status store_expire(struct store *s, int64_t older_than_ms);

@@ -715,6 +715,7 @@ static void a_place_that_would_break_the_text_is_refused(void **state)
 		struct world w = begin(mem, turns, COUNT(turns));
 		const char *url = NULL;
 		assert_int_equal(linear_upload(mem, w.linear, &PICTURE, &url), E_INVALID);
+		assert_null(url);
 		assert_int_equal(scripted_unexpected(w.server), 0);
 	}
 }
@@ -736,6 +737,7 @@ static void a_file_store_in_trouble_is_told_from_one_that_refuses(void **state)
 		turns[0].body = str_fmt(mem, PLACE_FOR("%s/place", "https://files.test/cpu"),
 					scripted_url(w.server));
 		assert_int_equal(linear_upload(mem, w.linear, &PICTURE, &url), CASES[n].status);
+		assert_null(url);
 	}
 }
 
