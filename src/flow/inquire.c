@@ -16,6 +16,9 @@
 /* from one look to the next */
 static const int64_t AGAIN_MS[] = {30000, 90000, 180000};
 
+static const char COMPLETES[] =
+	"*This completes an analysis above: every source has answered now.*\n\n";
+
 enum { AGAIN_MAX = sizeof(AGAIN_MS) / sizeof(AGAIN_MS[0]) };
 
 struct look {
@@ -59,9 +62,10 @@ static void add_comment(struct look *l, const struct investigation *v, struct ru
 
 	if (!first && !v->complete)
 		return; /* nothing that was not said */
+	const char *body = first ? v->report : str_fmt(l->mem, "%s%s", COMPLETES, v->report);
 	run_ticket(run, TICKET_ALERT, TICKET_COMMENT,
 		   str_fmt(l->mem, "investigation-%s%s", stage, first ? "" : "-completed"),
-		   json_pack("{s:s, s:{s:I, s:i}}", "body", v->report, "pictures", "incident",
+		   json_pack("{s:s, s:{s:I, s:i}}", "body", body, "pictures", "incident",
 			     (json_int_t)l->incident->id, "stage", (int)l->inquiry.stage));
 }
 

@@ -98,6 +98,7 @@ class InvestigationTest(unittest.TestCase):
         w.until(lambda: len(first_stage()) == 2, "completed", seconds=5)
         self.assertNotIn("OutOfMemoryError", first_stage()[0])
         self.assertIn("OutOfMemoryError", first_stage()[1])
+        self.assertTrue(first_stage()[1].startswith("*This completes an analysis above"))
         w.until(lambda: len(self.told()) > 2, "the second stage is told")
 
     def test_what_stays_away_is_asked_three_times_more_and_no_oftener(self):
