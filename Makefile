@@ -3,7 +3,7 @@ BUILD ?= build
 PACKAGES = $(shell sed 's/\#.*//' packages.txt)
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup build test demo run bench lint fuzz torture test-s3 clean
+.PHONY: setup build test demo run bench lint fuzz torture test-s3 integration clean
 
 # Installs what is missing (Debian), nothing else.
 setup:
@@ -47,6 +47,12 @@ torture: build | build/venv/bin/python
 test-s3: build | build/venv/bin/python
 	@GOBIN=$(CURDIR)/$(BUILD)/go go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	@VERSITYGW=$(CURDIR)/$(BUILD)/go/versitygw AGENT_SRE=$(CURDIR)/$(BUILD)/agent-sre tests/python.sh tests/tap.py tests/e2e/test_backup_s3.py
+
+# Every LogQL and TraceQL that we send before the grammars of Loki's and Tempo's makers: it needs Node and npm.
+integration: build | build/venv/bin/python
+	@ninja -C $(BUILD) tests/unit/flow/print_evidence >/dev/null
+	@mkdir -p $(BUILD)/node && cp tests/integration/package.json $(BUILD)/node && npm install --prefix $(BUILD)/node --no-audit --no-fund --silent
+	@PRINT_EVIDENCE=$(CURDIR)/$(BUILD)/tests/unit/flow/print_evidence NODE_MODULES=$(CURDIR)/$(BUILD)/node tests/python.sh tests/tap.py tests/integration/test_grammars.py
 
 lint: setup
 	@tests/tools/lint.sh

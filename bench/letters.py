@@ -26,7 +26,7 @@ def start(path, directory):
     config = os.path.join(directory, "agent.yaml")
     with open(config, "w") as f:
         json.dump({"listen": "127.0.0.1:18010", "data": os.path.join(directory, "data"), "log": {"level": "error"},
-                   "prometheus": {"url": "http://127.0.0.1:1"}}, f)
+                   "prometheus": {"url": "http://127.0.0.1:1"}, "loki": {"url": ""}, "tempo": {"url": ""}}, f)
     with open(os.path.join(directory, "log"), "w") as log:
         process = subprocess.Popen([os.path.abspath(path), "serve", "--config", config], stdout=log, stderr=log)
     for _ in range(200):

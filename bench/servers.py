@@ -14,8 +14,8 @@ import urllib.request
 PATIENCE_S = 120
 
 # what stays the same in all runs: no peer is reachable unless a row says so, nothing happens by itself
-BASE = {"data": "data", "prometheus": {"url": "http://127.0.0.1:1"},
-        "log": {"level": "warn"}, "verify": {"resolve_poll": "1h"}, "drain": "1s"}
+BASE = {"data": "data", "prometheus": {"url": "http://127.0.0.1:1"}, "loki": {"url": ""}, "tempo": {"url": ""},
+        "log": {"level": "warn"}, "investigate": {"enabled": False}, "verify": {"resolve_poll": "1h"}, "drain": "1s"}
 
 
 def free_port():

@@ -98,6 +98,7 @@ class Stack:
         self.write("agent-sre.yaml", {
             "listen": f"127.0.0.1:{p['agent']}", "data": self.path("data"), "catalogue": self.path("catalogue.yaml"),
             "prometheus": {"url": self.prometheus}, "alertmanager": {"url": self.alertmanager},
+            "loki": {"url": ""}, "tempo": {"url": ""},
             "functions": {"gateway": f"127.0.0.1:{p['functions']}"},
             "verify": {"first": "1s", "budget": "1m", "resolve_poll": "10s"}, **(settings or {})})
         self.start("functions", [sys.executable, os.path.join(HERE, "functions.py"), str(p["functions"]), str(p["shop"])])

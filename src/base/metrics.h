@@ -63,9 +63,19 @@ enum { METRIC_SERIES_MAX = 512, METRIC_LABELS_MAX = 5 };
 	  "Verified remedies over finished remediations since start, 0 to 1.") \
 	M(VERIFICATIONS, COUNTER, "verifications_total", "verdict", "recovered, not_recovered, inconclusive.") \
 	M(TICKET_OPERATIONS, COUNTER, "ticket_operations_total", "operation,outcome", "Calls to the tracker.") \
+	M(INVESTIGATIONS, COUNTER, "investigations_total", "stage,outcome", "Looks at an incident: done, partial.") \
+	M(INVESTIGATION_SECONDS, HISTOGRAM, "investigation_seconds", "stage", "One look: queries, findings, charts.") \
 	M(TICKET_BACKLOG, GAUGE, "ticket_operations_waiting", "", "Ticket operations not yet delivered.") \
+	M(SLM_QUERIES, COUNTER, "slm_queries_total", "outcome", \
+	  "Questions for the state of an SLO: answered, remembered (asked a moment ago), empty (nothing knows it), unavailable.") \
+	M(SLM_QUERY_SECONDS, HISTOGRAM, "slm_query_duration_seconds", "", \
+	  "All queries for the state of one SLO, which are made at once.") \
 	M(APPROVALS, COUNTER, "approvals_total", "decision", "requested, approved, rejected, expired.") \
 	M(PEER_REQUESTS, COUNTER, "peer_requests_total", "peer,outcome", "Calls to other services.") \
+	M(SOURCE_SECONDS, HISTOGRAM, "source_query_seconds", "source,outcome", \
+	  "Asking one source (metrics, logs, traces) for the evidence of one incident.") \
+	M(SOURCE_FAILURES, COUNTER, "source_failures_total", "source,reason", "Queries for evidence that failed.") \
+	M(SOURCE_CUT, COUNTER, "source_cut_total", "source", "Evidence that was more than is taken.") \
 	M(SPANS_DROPPED, COUNTER, "spans_dropped_total", "", "Trace spans not delivered.") \
 	M(JOBS_WAITING, GAUGE, "jobs", "", "Steps scheduled, due or not.") \
 	M(WORKERS_BUSY, GAUGE, "workers_busy", "", "Workers in a step.") \

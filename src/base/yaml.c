@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <yaml.h>
@@ -16,7 +17,11 @@
  */
 
 /* Paths repeat the keys above them, so their sum could grow with the square of the text. */
-enum { KEY_BYTES = LIMIT_LABEL_VALUE_BYTES, PATHS_BYTES = 4 * LIMIT_FILE_BYTES };
+enum {
+	KEY_BYTES = LIMIT_LABEL_VALUE_BYTES,
+	PATHS_BYTES = 4 * LIMIT_FILE_BYTES,
+	DOCUMENTS_MAX = 10000
+};
 
 struct reader {
 	yaml_parser_t parser;
@@ -321,9 +326,51 @@ static enum status read_stream(struct reader *r, const struct slot *root)
 	return OK;
 }
 
+/* A document that holds nothing is none. */
+static bool drop_empty(const struct slot *root, size_t before)
+{
+	const json_t *last = json_array_get(root->into, before);
+
+	if (!json_is_object(last) || json_object_size(last) > 0)
+		return false;
+	json_array_remove(root->into, before);
+	return true;
+}
+
+/* `lines` NULL, or an array. */
+static enum status read_documents(struct reader *r, const struct slot *root, json_t *lines)
+{
+	EVENT(start);
+
+	TRY(next(r, &start));
+	for (size_t count = 0;; count = json_array_size(root->into)) {
+		EVENT(e);
+		TRY(next(r, &e));
+		if (e.type == YAML_STREAM_END_EVENT)
+			return OK;
+		if (count >= DOCUMENTS_MAX)
+			return refuse(r, e.start_mark, "more than %d documents", DOCUMENTS_MAX);
+		if (lines != NULL) {
+			r->lines = mem_check(json_object());
+			json_array_append_new(lines, r->lines);
+		}
+		TRY(read_document(r, root));
+		if (drop_empty(root, count) && lines != NULL)
+			json_array_remove(lines, count);
+	}
+}
+
 static void drop_parser(struct reader *r)
 {
 	yaml_parser_delete(&r->parser);
+}
+
+static void begin(struct reader *r)
+{
+	if (!yaml_parser_initialize(&r->parser))
+		mem_check(NULL);
+	yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->n);
 }
 
 enum status yaml_parse(void *mem, const char *name, const char *text, size_t n, json_t **out,
@@ -336,13 +383,136 @@ enum status yaml_parse(void *mem, const char *name, const char *text, size_t n, 
 
 	if (lines != NULL)
 		r.lines = mem_own(tmp, json_object());
-	if (!yaml_parser_initialize(&r.parser))
-		mem_check(NULL);
-	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
+	begin(&r);
 	TRY(read_stream(&r, &root));
 	*out = mem_own(mem, json_incref(json_array_get(root.into, 0)));
 	if (lines != NULL)
 		*lines = mem_own(mem, json_incref(r.lines));
 	return OK;
+}
+
+enum status yaml_parse_all(void *mem, const char *name, const char *text, size_t n, json_t **out,
+			   json_t **lines)
+{
+	SCOPE(tmp);
+	__attribute__((cleanup(drop_parser))) struct reader r = {
+		.name = name, .text = text, .n = n};
+	struct slot root = {mem_own(tmp, json_array()), NULL, ""};
+	json_t *all = lines == NULL ? NULL : mem_own(tmp, json_array());
+
+	begin(&r);
+	TRY(read_documents(&r, &root, all));
+	*out = mem_own(mem, json_incref(root.into));
+	if (lines != NULL)
+		*lines = mem_own(mem, json_incref(all));
+	return OK;
+}
+
+/* Characters that JSON takes as they are, and YAML takes as line breaks or not at all. */
+static const struct {
+	const char *bytes, *escaped;
+} ODD[] = {
+	{"\x7f", "\\u007f"},	     {"\xc2\x85", "\\u0085"},	  {"\xe2\x80\xa8", "\\u2028"},
+	{"\xe2\x80\xa9", "\\u2029"}, {"\xef\xbb\xbf", "\\ufeff"}, {"\xef\xbf\xbe", "\\ufffe"},
+	{"\xef\xbf\xbf", "\\uffff"},
+};
+
+static size_t add_odd(char **out, const char *text)
+{
+	unsigned char lead = (unsigned char)text[0];
+	unsigned char next = (unsigned char)text[lead != '\0'];
+
+	for (size_t n = 0; n < sizeof(ODD) / sizeof(ODD[0]); n++)
+		if (str_starts(text, ODD[n].bytes)) {
+			str_add(out, "%s", ODD[n].escaped);
+			return strlen(ODD[n].bytes);
+		}
+	if (lead != 0xc2 || next >= 0xa0) /* controls from 0x80 on */
+		return 0;
+	str_add(out, "\\u00%02x", next);
+	return 2;
+}
+
+/* A text of JSON is one of YAML too, but for those. */
+static void add_scalar(char **out, const json_t *value)
+{
+	char *text = mem_check(json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT));
+
+	for (const char *at = text; *at != '\0';) {
+		size_t odd = add_odd(out, at);
+		size_t plain = odd > 0 ? 0 : 1 + strcspn(at + 1, "\x7f\xc2\xe2\xef");
+		str_add(out, "%.*s", (int)plain, at);
+		at += odd + plain;
+	}
+	free(text); /* jansson's own memory */
+}
+
+static bool is_branch(const json_t *value)
+{
+	return (json_is_array(value) && json_array_size(value) > 0) ||
+	       (json_is_object(value) && json_object_size(value) > 0);
+}
+
+/* Words need no quotes, as long as they are no other scalar. */
+static void add_key(void *mem, char **out, const char *key)
+{
+	static const char WORD[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+
+	if (*key != '\0' && key[strspn(key, WORD)] == '\0')
+		str_add(out, "%s", key);
+	else
+		add_scalar(out, mem_own(mem, json_string(key)));
+}
+
+static void add_value(void *mem, char **out, const json_t *value, int depth);
+
+static void add_map(void *mem, char **out, const json_t *map, int depth, bool in_list)
+{
+	const char *key;
+	json_t *value;
+	bool first = in_list;
+
+	json_object_foreach ((json_t *)map, key, value) {
+		str_add(out, "%*s", first ? 0 : 2 * depth, "");
+		first = false;
+		add_key(mem, out, key);
+		str_add(out, ":%s", is_branch(value) ? "\n" : " ");
+		add_value(mem, out, value, depth + 1);
+	}
+}
+
+static void add_list(void *mem, char **out, const json_t *list, int depth)
+{
+	size_t n;
+	json_t *value;
+
+	json_array_foreach (list, n, value) {
+		bool map = json_is_object(value) && is_branch(value);
+		str_add(out, "%*s-%s", 2 * depth, "", !map && is_branch(value) ? "\n" : " ");
+		if (map)
+			add_map(mem, out, value, depth + 1, true);
+		else
+			add_value(mem, out, value, depth + 1);
+	}
+}
+
+static void add_value(void *mem, char **out, const json_t *value, int depth)
+{
+	if (!is_branch(value)) {
+		add_scalar(out, value);
+		str_add(out, "\n");
+	} else if (json_is_array(value)) {
+		add_list(mem, out, value, depth);
+	} else {
+		add_map(mem, out, value, depth, false);
+	}
+}
+
+char *yaml_text(void *mem, const json_t *value)
+{
+	SCOPE(tmp);
+	char *out = str_dup(tmp, "");
+
+	add_value(tmp, &out, value, 0);
+	return MOVE(mem, out);
 }

@@ -15,3 +15,11 @@
  * empty document is an empty object. */
 NODISCARD enum status yaml_parse(void *mem, const char *name, const char *text, size_t n,
 				 json_t **out, json_t **lines);
+
+/* The same for a text of one or more documents: `*out` is an array of them, empty ones left out; `*lines`, when wanted, an
+ * array of one object for each. */
+NODISCARD enum status yaml_parse_all(void *mem, const char *name, const char *text, size_t n,
+				     json_t **out, json_t **lines);
+
+/* A value in block style, keys in their order, every text in double quotes: what yaml_parse reads back as the same value. */
+char *yaml_text(void *mem, const json_t *value);

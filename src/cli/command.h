@@ -18,7 +18,7 @@ struct option_info {
 	const char *help;
 };
 
-enum { OPTIONS_MAX = 24, OPERANDS_MAX = 2 };
+enum { OPTIONS_MAX = 24, OPERANDS_MAX = 16 };
 
 struct invocation {
 	void *mem;
@@ -41,7 +41,8 @@ struct command {
 
 extern const struct command command_serve, command_incidents, command_show, command_submit,
 	command_approve, command_reject, command_doctor, command_config, command_dlq, command_schemas,
-	command_partitions, command_backup, command_restore, command_store, command_forward, command_man;
+	command_partitions, command_investigate, command_slo, command_backup, command_restore, command_store,
+	command_forward, command_man;
 
 /* All of them, NULL-terminated, in the order of --help. */
 extern const struct command *const commands[];

@@ -16,6 +16,8 @@ const struct command *const commands[] = {
 	&command_dlq,
 	&command_schemas,
 	&command_partitions,
+	&command_investigate,
+	&command_slo,
 	&command_backup,
 	&command_restore,
 	&command_store,

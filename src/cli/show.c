@@ -12,6 +12,8 @@
 #include "base/str.h"
 #include "cli/api.h"
 #include "cli/command.h"
+#include "domain/slo.h"
+#include "domain/story.h"
 
 enum { FOLLOW_MS = 500, VANISHED_MS = 30000 };
 
@@ -165,6 +167,23 @@ static void line(const char *name, const char *value)
 		printf("  %-14s %s\n", name, value);
 }
 
+static void print_slo(void *mem, const json_t *v)
+{
+	const json_t *doc = json_object_get(v, "slo");
+
+	if (doc == NULL)
+		return;
+	const struct slo_context *c = slo_context_decode(mem, doc);
+	if (slo_is_known(c))
+		line("slo", str_fmt(mem, "%s: %s violation, SLI %s of %s, %s of the budget left",
+				    c->slo, slo_violation_name(c->violation),
+				    story_percent(mem, c->current), story_percent(mem, c->target),
+				    story_percent(mem, c->budget_remaining)));
+	else
+		line("slo", str_fmt(mem, "%s: unavailable, %s", c->slo,
+				    c->trouble == NULL ? "unknown why" : c->trouble));
+}
+
 static void print_head(void *mem, const json_t *v)
 {
 	const json_t *plan = json_object_get(v, "plan");
@@ -177,6 +196,8 @@ static void print_head(void *mem, const json_t *v)
 	       resource == NULL ? "" : resource);
 	line("ticket", json_str(json_object_get(v, "ticket"), "url"));
 	line("severity", json_str(v, "severity"));
+	print_slo(mem, v);
+	line("assignee", json_str(v, "assignee"));
 	line("received", json_str(v, "received_at"));
 	line("resolved by", json_str(v, "resolved_by"));
 	line("correlation", json_str(v, "correlation_id"));

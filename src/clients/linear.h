@@ -39,6 +39,16 @@ struct linear *linear_new(void *mem, const struct linear_options *o);
 NODISCARD enum status linear_apply(void *mem, struct linear *l, const struct ticket_op *op,
 				   const struct ticket_ref *ref, struct ticket_ref *out, const char **note);
 
+struct linear_file {
+	const char *name;       /* with its ending */
+	const char *media_type; /* image/png */
+	const void *bytes;
+	size_t size;
+};
+/* Stores a file; *asset_url (under mem) is what Markdown refers to, set only when all went well. Not idempotent: a repeat stores it once more, where
+ * nobody refers to the first. */
+NODISCARD enum status linear_upload(void *mem, struct linear *l, const struct linear_file *f, const char **asset_url);
+
 /* For doctor: who am I (viewer name) and does the team exist. */
 NODISCARD enum status linear_check(void *mem, struct linear *l, const char **viewer, const char **team);
 

@@ -1,4 +1,5 @@
 #include "clients/prometheus.h"
+#include "clients/prometheus_parts.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "base/str.h"
 #include "net/url.h"
 
-enum { SAMPLES_MAX = 20000, WARNINGS_MAX = 16 };
+enum { SAMPLES_MAX = 20000, WARNINGS_MAX = 16, QUERY_URL_BYTES = 1500 };
 
 static const int64_t DURATION_MAX_MS = INT64_C(1000) * 3600 * 24 * 366 * 100;
 
@@ -34,7 +35,7 @@ static enum status decode_envelope(void *mem, const char *body, size_t n, json_t
 	return OK;
 }
 
-static enum status read_number(const char *text, double *out)
+enum status prometheus_number(const char *text, double *out)
 {
 	if (str_eq(text, "+Inf"))
 		*out = INFINITY;
@@ -55,7 +56,7 @@ static enum status decode_point(const json_t *point, struct sample *out)
 	if (!json_is_number(at) || !json_is_string(value))
 		return failure(E_INVALID, "Prometheus: a sample must be [time, \"value\"]");
 	out->at = json_number_value(at);
-	return read_number(json_string_value(value), &out->value);
+	return prometheus_number(json_string_value(value), &out->value);
 }
 
 static enum status decode_vector(void *mem, const json_t *result, struct query_result *r)
@@ -241,8 +242,10 @@ static char *error_text(void *mem, const struct http_reply *r)
 			    : str_fmt(mem, "Prometheus answered %ld", r->code);
 }
 
-static enum status judge(void *mem, const struct http_reply *r)
+enum status prometheus_judge(void *mem, const struct http_reply *r)
 {
+	if (r->status != OK)
+		return failure(r->status, "Prometheus: %s", r->message);
 	if (r->code == 200)
 		return OK;
 	char *text = error_text(mem, r);
@@ -256,70 +259,163 @@ static enum status judge(void *mem, const struct http_reply *r)
 	return failure(r->code >= 500 ? E_TRANSIENT : E_INVALID, "%s", text);
 }
 
-static enum status fetch(void *mem, const struct prometheus *p, struct http_request *q,
-			 struct http_reply **out)
+static void address(void *mem, const struct prometheus *p, struct http_request *q)
 {
-	const struct http_header headers[] = {
-		{"Content-Type", "application/x-www-form-urlencoded"},
-		{"Accept", "application/json"},
-		{"Authorization", p->bearer == NULL ? NULL : str_fmt(mem, "Bearer %s", p->bearer)},
-	};
+	struct http_header *headers = NEW_ARRAY(mem, struct http_header, 3);
 
+	headers[0] = (struct http_header){"Content-Type", "application/x-www-form-urlencoded"};
+	headers[1] = (struct http_header){"Accept", "application/json"};
+	if (p->bearer != NULL)
+		headers[2] =
+			(struct http_header){"Authorization", str_fmt(mem, "Bearer %s", p->bearer)};
 	q->headers = headers;
 	q->header_count = p->bearer == NULL ? 2 : 3;
 	q->timeout_ms = p->timeout_ms;
 	q->ca_file = p->ca_file;
 	q->peer = "prometheus";
-	enum status s = http_fetch(mem, p->http, q, out);
-	if (s != OK)
-		return failure_in(s, "Prometheus");
-	return judge(mem, *out);
+}
+
+static enum status fetch(void *mem, const struct prometheus *p, const struct http_request *q,
+			 struct http_reply **out)
+{
+	http_fetch_all(mem, p->http, q, 1, out);
+	return prometheus_judge(mem, *out);
+}
+
+static enum status get_request(void *mem, const struct prometheus *p, const char *const *path,
+			       const struct url_pair *query, size_t n, struct http_request *out)
+{
+	char *url = NULL;
+
+	TRY(url_build(mem, p->url, path, query, n, &url));
+	*out = (struct http_request){.method = "GET", .url = url};
+	address(mem, p, out);
+	return OK;
 }
 
 static enum status get(void *mem, const struct prometheus *p, const char *const *path,
 		       const struct url_pair *query, size_t n, struct http_reply **out)
 {
-	char *url = NULL;
-	struct http_request q = {.method = "GET"};
+	struct http_request q;
 
-	TRY(url_build(mem, p->url, path, query, n, &url));
-	q.url = url;
+	TRY(get_request(mem, p, path, query, n, &q));
 	return fetch(mem, p, &q, out);
 }
 
-static char *form(void *mem, const char *name, const char *value)
+enum status prometheus_form(void *mem, const struct prometheus *p, const char *const *path,
+			    const struct url_pair *fields, size_t n, struct http_request *out)
 {
-	char *escaped = mem_check(curl_easy_escape(NULL, value, 0));
-	char *text = str_fmt(mem, "%s=%s", name, escaped);
+	char *url = NULL;
+	char *body = str_dup(mem, "");
 
-	curl_free(escaped);
-	return text;
+	TRY(url_build(mem, p->url, path, NULL, 0, &url));
+	for (size_t i = 0; i < n; i++) {
+		char *escaped = mem_check(curl_easy_escape(NULL, fields[i].value, 0));
+		str_add(&body, "%s%s=%s", i > 0 ? "&" : "", fields[i].name, escaped);
+		curl_free(escaped);
+	}
+	*out = (struct http_request){
+		.method = "POST", .url = url, .body = body, .body_bytes = strlen(body)};
+	address(mem, p, out);
+	return OK;
+}
+
+enum status prometheus_query_request(void *mem, const struct prometheus *p, const char *expr,
+				     struct http_request *out)
+{
+	static const char *const PATH[] = {"api", "v1", "query", NULL};
+	const struct url_pair fields[] = {{"query", expr}};
+
+	return prometheus_form(mem, p, PATH, fields, 1, out);
+}
+
+enum status prometheus_query_reply(void *mem, const struct http_reply *r, struct query_result **out)
+{
+	TRY(prometheus_judge(mem, r));
+	return prometheus_decode_query(mem, r->body, r->body_bytes, out);
 }
 
 enum status prometheus_query(void *mem, const struct prometheus *p, const char *expr,
 			     struct query_result **out)
 {
-	static const char *const PATH[] = {"api", "v1", "query", NULL};
-	char *url = NULL;
+	struct http_request q;
 	struct http_reply *r = NULL;
-	struct http_request q = {.method = "POST", .body = form(mem, "query", expr)};
 
-	TRY(url_build(mem, p->url, PATH, NULL, 0, &url));
-	q.url = url;
-	q.body_bytes = strlen(q.body);
-	TRY(fetch(mem, p, &q, &r));
-	return prometheus_decode_query(mem, r->body, r->body_bytes, out);
+	TRY(prometheus_query_request(mem, p, expr, &q));
+	http_fetch_all(mem, p->http, &q, 1, &r);
+	return prometheus_query_reply(mem, r, out);
+}
+
+/* The short ones are asked as WORKFLOW-001.3 writes them; not every proxy takes a long URL. */
+static enum status brief_request(void *mem, const struct prometheus *p, const char *expr,
+				 struct http_request *out)
+{
+	static const char *const PATH[] = {"api", "v1", "query", NULL};
+	const struct url_pair query[] = {{"query", expr}};
+
+	if (strlen(expr) > QUERY_URL_BYTES)
+		return prometheus_query_request(mem, p, expr, out);
+	return get_request(mem, p, PATH, query, 1, out);
+}
+
+void prometheus_query_all(void *mem, const struct prometheus *p, const char *const *exprs, size_t n,
+			  struct query_answer **answers)
+{
+	struct http_request *requests = NEW_ARRAY(mem, struct http_request, n + 1);
+	struct http_reply *replies = NULL;
+	enum status s = OK;
+
+	*answers = NEW_ARRAY(mem, struct query_answer, n + 1);
+	for (size_t k = 0; s == OK && k < n; k++)
+		s = brief_request(mem, p, exprs[k], &requests[k]);
+	if (s == OK)
+		http_fetch_all(mem, p->http, requests, n, &replies);
+	for (size_t k = 0; k < n; k++) {
+		struct query_answer *a = &(*answers)[k];
+		a->status = s == OK ? prometheus_query_reply(mem, &replies[k], &a->result) : s;
+		if (a->status != OK)
+			a->message = str_dup(mem, status_message());
+	}
+}
+
+enum status prometheus_rules_request(void *mem, const struct prometheus *p, const char *alertname,
+				     struct http_request *out)
+{
+	static const char *const PATH[] = {"api", "v1", "rules", NULL};
+	const struct url_pair query[] = {{"type", "alert"}, {"rule_name[]", alertname}};
+
+	return get_request(mem, p, PATH, query, 2, out);
+}
+
+enum status prometheus_rules_reply(void *mem, const struct http_reply *r, const char *alertname,
+				   struct rule **out, size_t *count)
+{
+	TRY(prometheus_judge(mem, r));
+	return prometheus_decode_rules(mem, r->body, r->body_bytes, alertname, out, count);
 }
 
 enum status prometheus_rules(void *mem, const struct prometheus *p, const char *alertname,
 			     struct rule **out, size_t *count)
 {
-	static const char *const PATH[] = {"api", "v1", "rules", NULL};
-	const struct url_pair query[] = {{"type", "alert"}, {"rule_name[]", alertname}};
+	struct http_request q;
 	struct http_reply *r = NULL;
 
-	TRY(get(mem, p, PATH, query, 2, &r));
-	return prometheus_decode_rules(mem, r->body, r->body_bytes, alertname, out, count);
+	TRY(prometheus_rules_request(mem, p, alertname, &q));
+	http_fetch_all(mem, p->http, &q, 1, &r);
+	return prometheus_rules_reply(mem, r, alertname, out, count);
+}
+
+bool prometheus_rule_fits(const struct rule *rule, const json_t *labels)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (rule->labels, name, value) {
+		const char *text = json_string_value(value);
+		if (strstr(text, "{{") == NULL && !str_eq(text, json_str(labels, name)))
+			return false;
+	}
+	return true;
 }
 
 /* An answer that many look at. */

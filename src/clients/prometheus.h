@@ -42,6 +42,20 @@ struct query_result {
 NODISCARD enum status prometheus_query(void *mem, const struct prometheus *p, const char *expr,
 				       struct query_result **out);
 
+/* The same in two halves, for http_fetch_all: what is sent, and what came. */
+NODISCARD enum status prometheus_query_request(void *mem, const struct prometheus *p, const char *expr,
+					       struct http_request *out);
+NODISCARD enum status prometheus_query_reply(void *mem, const struct http_reply *r, struct query_result **out);
+/* The answer to one of several queries: `result` is NULL unless `status` is OK. */
+struct query_answer {
+	enum status status;
+	const char *message; /* why not OK */
+	struct query_result *result;
+};
+/* All at once, each within p->timeout_ms; one that fails leaves the others alone. `*answers` has `n`, in order, under mem. */
+void prometheus_query_all(void *mem, const struct prometheus *p, const char *const *exprs, size_t n,
+			  struct query_answer **answers);
+
 struct rule {
 	const char *name;   /* alertname */
 	const char *expr;
@@ -54,6 +68,14 @@ struct rule {
 /* All alerting rules of that alert name (filtered here too: old servers ignore rule_name[]). */
 NODISCARD enum status prometheus_rules(void *mem, const struct prometheus *p, const char *alertname,
 				       struct rule **out, size_t *count);
+
+NODISCARD enum status prometheus_rules_request(void *mem, const struct prometheus *p, const char *alertname,
+					       struct http_request *out);
+NODISCARD enum status prometheus_rules_reply(void *mem, const struct http_reply *r, const char *alertname,
+					     struct rule **out, size_t *count);
+
+/* Can an alert with these labels be this rule's? False when one of the rule's own labels that is no template differs. */
+bool prometheus_rule_fits(const struct rule *rule, const json_t *labels);
 
 struct active_alert {
 	const struct node *labels; /* an object of strings */

@@ -528,6 +528,18 @@ static enum status check_plaintext(void *mem, const struct settings *s, const ch
 		       key, host);
 }
 
+/* A default that allow_plaintext_peers does not allow is none: who restricts the list need not know
+ * of every peer. */
+static enum status drop_refused_default(struct loader *l, const char *key, const char *const *url)
+{
+	size_t n = (size_t)find_key(key);
+
+	if (!str_eq(l->sources[n].from, "default") ||
+	    check_plaintext(l->mem, l->settings, key, *url) == OK)
+		return OK;
+	return put(l, n, "", "default, not in allow_plaintext_peers");
+}
+
 static enum status check_functions(void *mem, const struct settings *s)
 {
 	const char *scheme = s->function_scheme;
@@ -540,10 +552,25 @@ static enum status check_functions(void *mem, const struct settings *s)
 		str_fmt(mem, "%s://any.%s.%s", scheme, s->namespace, s->function_domain));
 }
 
+/* A file, or an endpoint. */
+static enum status check_schedule(void *mem, const struct settings *s)
+{
+	const char *source = s->on_call_schedule;
+
+	if (strstr(source, "://") == NULL)
+		return OK;
+	if (url_check(source) != OK)
+		return failure_in(E_INVALID, "ticket.schedule");
+	return check_plaintext(mem, s, "ticket.schedule", source);
+}
+
 static enum status check_peers(void *mem, const struct settings *s)
 {
+	TRY(check_schedule(mem, s));
 	TRY(check_plaintext(mem, s, "prometheus.url", s->prometheus_url));
 	TRY(check_plaintext(mem, s, "alertmanager.url", s->alertmanager_url));
+	TRY(check_plaintext(mem, s, "loki.url", s->loki_url));
+	TRY(check_plaintext(mem, s, "tempo.url", s->tempo_url));
 	TRY(check_plaintext(mem, s, "linear.url", s->linear_url));
 	TRY(check_plaintext(mem, s, "backup.s3.endpoint", s->backup_s3_endpoint));
 	return check_functions(mem, s);
@@ -554,8 +581,14 @@ static enum status check_bands(const struct settings *s)
 	if (s->ask_confidence > s->act_confidence)
 		return failure(E_INVALID,
 			       "policy.ask_confidence must not be above policy.act_confidence");
+	if (s->investigate_source_timeout > s->investigate_timeout)
+		return failure(E_INVALID, "investigate.source_timeout must not be above "
+					  "investigate.timeout");
 	if (s->verify_first > s->verify_budget)
 		return failure(E_INVALID, "verify.first must not be above verify.budget");
+	if (s->slm_high > s->slm_critical || s->slm_medium > s->slm_high)
+		return failure(E_INVALID, "slo.medium_above, slo.high_above and "
+					  "slo.critical_above must not fall");
 	return OK;
 }
 
@@ -575,6 +608,25 @@ static enum status check_rules(const struct settings *s)
 	return OK;
 }
 
+static enum status check_slo(void *mem, const struct settings *s)
+{
+	for (const char *const *source = s->slm_sources; *source != NULL; source++) {
+		const char *unused = NULL;
+		if (to_word(mem, "openslo|sloth|pyrra|series", *source, &unused) != OK)
+			return failure(E_INVALID,
+				       "slo.sources: '%.40s' is not one of openslo, sloth, pyrra, "
+				       "series",
+				       *source);
+	}
+	for (const char *const *pair = s->slm_sli_names; *pair != NULL; pair++) {
+		const char *sign = strchr(*pair, '=');
+		if (sign == NULL || sign == *pair || sign[1] == '\0')
+			return failure(E_INVALID, "slo.sli_names: \"%.200s\" is none; want SLO=SLI",
+				       *pair);
+	}
+	return OK;
+}
+
 enum status settings_load(void *mem, const char *file, const struct setting_flag *flags,
 			  size_t flag_count, char *(*environ_of)(const char *), bool wipe,
 			  struct settings **out, struct setting_source **sources)
@@ -588,10 +640,13 @@ enum status settings_load(void *mem, const char *file, const struct setting_flag
 	TRY(put_file(&l, file));
 	TRY(put_environment(&l, environ_of, wipe));
 	TRY(put_flags(&l, flags, flag_count));
+	TRY(drop_refused_default(&l, "loki.url", &l.settings->loki_url));
+	TRY(drop_refused_default(&l, "tempo.url", &l.settings->tempo_url));
 	TRY(check_listener(mem, l.settings));
 	TRY(check_peers(mem, l.settings));
 	TRY(check_bands(l.settings));
 	TRY(check_rules(l.settings));
+	TRY(check_slo(mem, l.settings));
 	*out = l.settings;
 	if (sources != NULL)
 		*sources = l.sources;

@@ -62,14 +62,35 @@
 	S(alertmanager_url, URL, "alertmanager.url", "ALERTMANAGER_URL", "", "http(s) URL", "asked too whether an alert is over, when no resolved event comes; gets the alerts about the agent itself") \
 	S(alertmanager_token, SECRET, "alertmanager.token", "ALERTMANAGER_TOKEN", "", "a token", "bearer token") \
 	S(alertmanager_post, BOOLEAN, "alertmanager.post", "", "true", "true|false", "post the alerts about the agent itself there at once") \
+	S(loki_url, URL, "loki.url", "LOKI_URL", "http://loki:3100", "http(s) URL", "where log lines are looked up for an incident; \"\" = nowhere; the default counts only where allow_plaintext_peers allows it") \
+	S(loki_token, SECRET, "loki.token", "LOKI_TOKEN", "", "a token", "bearer token") \
+	S(loki_tenant, STRING, "loki.tenant", "LOKI_TENANT", "", "a name, or several with | between", "X-Scope-OrgID, where Loki has tenants") \
+	S(tempo_url, URL, "tempo.url", "TEMPO_URL", "http://tempo:3200", "http(s) URL", "where traces are looked up for an incident; \"\" = nowhere; the default as of loki.url") \
+	S(tempo_token, SECRET, "tempo.token", "TEMPO_TOKEN", "", "a token", "bearer token") \
+	S(tempo_tenant, STRING, "tempo.tenant", "TEMPO_TENANT", "", "a name, or several with | between", "X-Scope-OrgID, where Tempo has tenants") \
+	S(investigate, BOOLEAN, "investigate.enabled", "", "true", "true|false", "look at metrics, logs and traces of every incident, beside its remedy, and put what they say on the ticket, with charts") \
+	S(investigate_timeout, DURATION, "investigate.timeout", "", "10s", "100ms..5m", "asking Prometheus, Loki and Tempo about an incident takes no longer than this") \
+	S(investigate_source_timeout, DURATION, "investigate.source_timeout", "", "8s", "100ms..5m", "the same for one of them") \
+	S(investigate_rate, INTEGER, "investigate.rate", "", "100", "10..100000", "queries a second that each of them gets, for all incidents together; what would have to wait too long is not asked") \
 	S(verify_first, DURATION, "verify.first", "", "5s", "10ms..5m", "first look after a remedy") \
 	S(verify_budget, DURATION, "verify.budget", "", "5m", "100ms..1h", "give up looking after this") \
 	S(resolve_poll, DURATION, "verify.resolve_poll", "", "30s", "100ms..1h", "how often Prometheus and Alertmanager are asked whether an open incident's alert is over") \
+	S(slm_enabled, BOOLEAN, "slo.enabled", "SLM_ENABLED", "true", "true|false", "ask Prometheus for the state of the SLO that an alert's label slo names; without it priority follows the alert's severity alone") \
+	S(slm_definitions, LIST, "slo.definitions", "AGENT_SRE_SLO_DEFINITIONS", "", "files, directories", "OpenSLO v1 documents whose indicators are asked for directly") \
+	S(slm_sources, LIST, "slo.sources", "", "openslo,sloth,pyrra,series", "openslo, sloth, pyrra, series", "where the state of an SLO is looked for; the first that has measured something counts") \
+	S(slm_timeout, DURATION, "slo.timeout", "", "2s", "100ms..10s", "of all queries for one SLO, which are made at once; then its state is unavailable") \
+	S(slm_remember, DURATION, "slo.remember", "", "30s", "0ms..1h", "how long the state of an SLO is taken as good") \
+	S(slm_critical, FRACTION, "slo.critical_above", "", "0.0005", "0..1", "a burn rate above it makes a violation critical") \
+	S(slm_high, FRACTION, "slo.high_above", "", "0.0001", "0..1", "the same for high") \
+	S(slm_medium, FRACTION, "slo.medium_above", "", "0.00001", "0..1", "the same for medium; at it or below the violation is low") \
+	S(slm_sli_names, LIST, "slo.sli_names", "", "", "SLO=SLI", "what the indicator of an SLO is called, such as availability=uptime; else as its SLO") \
+	S(slm_link, URL, "slo.link", "AGENT_SRE_SLO_LINK", "", "http(s) URL", "Grafana's base URL: tickets get a link to <URL>/d/slo-<SLO>; without it none") \
 	S(linear_key, SECRET, "linear.api_key", "LINEAR_API_KEY", "", "an API key", "tickets go to Linear; without it to the embedded tracker") \
 	S(linear_team, STRING, "linear.team", "LINEAR_TEAM_KEY", "SRE", "a team key", "the team that gets the tickets; also the prefix of embedded tickets") \
 	S(linear_url, URL, "linear.url", "LINEAR_URL", "https://api.linear.app/graphql", "http(s) URL", "the GraphQL endpoint") \
 	S(linear_timeout, DURATION, "linear.timeout", "", "30s", "100ms..5m", "of one request") \
-	S(on_call, STRING, "ticket.on_call", "AGENT_SRE_ON_CALL", "", "an e-mail address", "who gets the tickets; empty = unassigned") \
+	S(on_call, STRING, "ticket.on_call", "AGENT_SRE_ON_CALL", "", "an e-mail address", "who gets the tickets when the schedule names nobody; empty = unassigned") \
+	S(on_call_schedule, STRING, "ticket.schedule", "AGENT_SRE_ON_CALL_SCHEDULE", "", "a YAML file, or an http(s) URL", "who is on call: rotations and overrides, or an endpoint that answers {\"email\": ...}") \
 	S(broker_url, SECRET, "broker.url", "AGENT_SRE_BROKER_URL", "", "amqp(s)://USER:PASSWORD@HOST:PORT/VHOST", "the RabbitMQ whose dead-letter queues are taken in; without it none") \
 	S(broker_queues, LIST, "broker.dead_letter_queues", "AGENT_SRE_BROKER_DEAD_LETTER_QUEUES", "", "names of queues", "they must exist; every message becomes a dead letter here, and is acknowledged when that is on disk") \
 	S(broker_prefetch, INTEGER, "broker.prefetch", "", "200", "1..10000", "messages of one queue that may be under way to the disk") \
@@ -97,7 +118,7 @@
 	S(backup_s3_token, SECRET, "backup.s3.session_token", "AWS_SESSION_TOKEN", "", "a token", "of temporary credentials") \
 	S(otlp_endpoint, STRING, "tracing.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", "", "http(s) URL or HOST:PORT", "spans go here by OTLP over HTTP; empty = none") \
 	S(trace_ratio, FRACTION, "tracing.ratio", "", "1", "0..1", "share of traces that are exported") \
-	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \
+	S(allow_plaintext_peers, LIST, "allow_plaintext_peers", "AGENT_SRE_ALLOW_PLAINTEXT_PEERS", "prometheus,loki,tempo,*.svc.cluster.local,*.svc", "host patterns", "hosts that may be called by http://; loopback always may") \
 	S(ca_file, PATH, "ca_file", "SSL_CERT_FILE", "", "a PEM file", "certificate authorities for all outgoing TLS; empty = the system's") \
 	S(namespace, STRING, "namespace", "NAMESPACE", "ai", "a name", "resource attribute of traces; namespace of functions that name none") \
 	S(environment, STRING, "environment", "ENVIRONMENT", "production", "a name", "resource attribute of traces")
@@ -119,7 +140,7 @@
 #define SETTING_C_LIST const char *const *
 
 /* Texts are never NULL: "" means not set. */
-struct settings {
+struct settings { // NOLINT(clang-analyzer-optin.performance.Padding): there is one of it, in the order of the table
 #define SETTING_FIELD(field, type, key, env, standard, allowed, doc) SETTING_C_##type field;
 	SETTINGS(SETTING_FIELD)
 #undef SETTING_FIELD

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "daemon/reply.h"
+#include "store/inquiries.h"
 #include "store/partitions.h"
 
 static void set_text(json_t *to, const char *key, const char *value)
@@ -75,6 +76,8 @@ static void add_findings(void *mem, json_t *view, const struct incident *i)
 					      i->plan->confidence, "reasoning", i->plan->reasoning,
 					      "decision", decision_name(i->plan->decision), "why",
 					      i->plan->why, "digest", i->plan->digest));
+	if (i->slo != NULL)
+		json_object_set_new(view, "slo", slo_context_encode(i->slo));
 	if (i->action != NULL)
 		json_object_set_new(view, "action", action_view(mem, i->action));
 	if (i->verification != NULL)
@@ -121,6 +124,7 @@ static enum status full_view(void *mem, struct store *store, const struct incide
 	set_text(view, "event_id", i->event_id);
 	set_text(view, "trace_id", i->trace.trace_id);
 	set_text(view, "resolved_by", i->resolved_by);
+	set_text(view, "assignee", i->assignee);
 	set_text(view, "previous", i->previous == 0 ? NULL : incident_name(mem, i->previous));
 	set_time(mem, view, "started_at", i->starts_ms);
 	set_time(mem, view, "resolved_at", i->resolved_ms);
@@ -209,6 +213,32 @@ static enum status ticket(struct http_exchange *x, struct store *store, const ch
 	return OK;
 }
 
+/* /pictures/INC-5/initial/cpu.png */
+static enum status picture(struct http_exchange *x, struct store *store, const char *rest)
+{
+	/* what is in a picture came from outside */
+	static const char *const HEADERS[] = {
+		"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+		"X-Content-Type-Options", "nosniff", NULL};
+	void *mem = http_mem(x);
+	char *incident = str_dup(mem, rest);
+	char *stage_name = strchr(incident, '/');
+	char *name = stage_name == NULL ? NULL : strchr(stage_name + 1, '/');
+	char *ending = name == NULL ? NULL : strrchr(name, '.');
+	enum inquiry_stage stage;
+	struct picture p;
+	int64_t id;
+
+	if (ending == NULL || !str_eq(ending, ".png"))
+		return failure(E_NOTFOUND, "want /pictures/{incident}/{stage}/{name}.png");
+	*stage_name++ = *name++ = *ending = '\0';
+	TRY(incident_id_parse(incident, &id));
+	TRY(inquiry_stage_parse(stage_name, &stage));
+	TRY(store_picture(mem, store, id, stage, name, "image/png", &p));
+	http_answer(x, 200, p.media_type, p.bytes, p.size, HEADERS);
+	return OK;
+}
+
 /* The source may hold slashes; the id is what follows the last one. */
 static enum status event(struct http_exchange *x, struct store *store, const char *rest)
 {
@@ -275,6 +305,7 @@ static const struct route ROUTES[] = {
 	{"GET", "/incidents", list},	 {"GET", "/incidents/", one},
 	{"GET", "/tickets/", ticket},	 {"GET", "/events/", event},
 	{"POST", "/approvals/", decide}, {"GET", "/partitions", partitions},
+	{"GET", "/pictures/", picture},
 };
 
 static const struct route *route_of(const char *path)

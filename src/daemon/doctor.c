@@ -8,7 +8,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "clients/loki.h"
+#include "clients/tempo.h"
 #include "daemon/broker.h"
+#include "daemon/openslo_files.h"
 #include "daemon/peers.h"
 #include "daemon/schema_files.h"
 #include "net/url.h"
@@ -98,6 +101,27 @@ static void check_alertmanager(struct examination *e)
 	      "set alertmanager.url (ALERTMANAGER_URL), or leave it empty");
 }
 
+/* Without them tickets lack evidence; nothing else does. */
+static void check_source(struct examination *e, const struct backend *b,
+			 enum status (*ask)(void *, const struct backend *, const char **))
+{
+	const char *version = NULL;
+
+	if (b->url == NULL) {
+		find(e, WELL, b->word, "not configured", "");
+		return;
+	}
+	enum status s = ask(e->mem, b, &version);
+	find(e, s == OK ? WELL : WARNING, b->word,
+	     s == OK ? str_fmt(e->mem, "version %s", version == NULL ? "unknown" : version)
+		     : str_dup(e->mem, status_message()),
+	     s == OK ? ""
+		     : str_fmt(e->mem,
+			       "set %s.url, or make it \"\": then incidents are looked into "
+			       "without it",
+			       b->word));
+}
+
 static void check_tracker(struct examination *e)
 {
 	const char *viewer = NULL;
@@ -182,6 +206,33 @@ static void check_schemas(struct examination *e)
 		schema_registry_release(r);
 }
 
+static void check_slos(struct examination *e)
+{
+	struct openslo *o = NULL;
+	size_t count = 0;
+
+	if (!e->settings->slm_enabled) {
+		find(e, WARNING, "slo", "switched off",
+		     "set slo.enabled (SLM_ENABLED) for tickets that know their SLO");
+		return;
+	}
+	enum status s = openslo_files_load(e->mem, e->settings->slm_definitions, &o);
+	if (s == OK)
+		openslo_all(o, &count);
+	judge(e, s, "slo", str_fmt(e->mem, "%zu definitions", count),
+	      "mend the file; 'agent-sre slo rules FILE' says more");
+}
+
+static void check_on_call(struct examination *e)
+{
+	const char *email = "";
+	enum status s = on_call_ask(e->mem, e->flow.on_call, &email);
+
+	/* what a schedule lacks the fallback makes good; to whom a ticket goes is what counts */
+	judge(e, s, "on call", str_empty(email) ? "nobody: tickets are unassigned" : email,
+	      "see ticket.schedule and ticket.on_call");
+}
+
 static void check_listener(struct examination *e)
 {
 	const struct settings *s = e->settings;
@@ -199,14 +250,18 @@ static void examine(struct examination *e)
 	check_listener(e);
 	check_store(e);
 	check_schemas(e);
+	check_slos(e);
 	enum status s = peers_connect(e->mem, e->settings, &e->flow);
 	if (s != OK) {
 		judge(e, s, "catalogue", "",
 		      "mend the file; 'agent-sre config explain' says which one is used");
 		return;
 	}
+	check_on_call(e);
 	check_prometheus(e);
 	check_alertmanager(e);
+	check_source(e, &e->flow.sources.loki, loki_check);
+	check_source(e, &e->flow.sources.tempo, tempo_check);
 	check_tracker(e);
 	check_broker(e);
 	check_functions(e);

@@ -338,6 +338,7 @@ enum status partitions_new(void *mem, const struct settings *s, struct flow *flo
 	pthread_condattr_destroy(&attributes);
 	talloc_set_destructor(p, drop);
 	flow->watch = watch_new(p, flow->http);
+	flow->sources.watch = flow->watch;
 	flow->outbox = (struct outbox){.limit = (size_t)s->outbox_limit,
 				       .overflowed = overflowed,
 				       .replayed = replayed,

@@ -6,7 +6,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "clients/broker.h"
+#include "clients/loki.h"
 #include "clients/otlp.h"
+#include "clients/tempo.h"
+#include "daemon/openslo_files.h"
 #include "net/url.h"
 
 static const char *set_or_null(const char *text)
@@ -37,12 +40,12 @@ static void set_policy(const struct settings *s, struct flow *flow)
 		.flaps_per_hour = (int)s->flaps_per_hour,
 	};
 	flow->protected_namespaces = s->protected_namespaces;
-	flow->on_call = s->on_call;
 	flow->approval_timeout_ms = s->approval_timeout;
 	flow->approval_timeout_action = s->approval_timeout_action;
 	flow->verify_first_ms = s->verify_first;
 	flow->verify_budget_ms = s->verify_budget;
 	flow->resolve_poll_ms = s->resolve_poll;
+	flow->investigates = s->investigate;
 	flow->retry = (struct backoff){.base_ms = 1000, .cap_ms = 60000};
 }
 
@@ -65,6 +68,16 @@ static void set_peers(void *mem, const struct settings *s, struct flow *flow)
 		.ca_file = ca,
 		.timeout_ms = s->prometheus_timeout,
 	};
+	flow->sources = (struct sources){
+		.prometheus = flow->prometheus,
+		.loki = loki_backend(flow->http, s->loki_url, s->loki_token, s->loki_tenant, ca,
+				     s->investigate_source_timeout),
+		.tempo = tempo_backend(flow->http, s->tempo_url, s->tempo_token, s->tempo_tenant,
+				       ca, s->investigate_source_timeout),
+		.gate = gather_gate_new(mem, s->investigate_rate),
+		.source_timeout_ms = s->investigate_source_timeout,
+		.timeout_ms = s->investigate_timeout,
+	};
 	flow->functions = (struct function_options){
 		.http = flow->http,
 		.scheme = s->function_scheme,
@@ -73,6 +86,45 @@ static void set_peers(void *mem, const struct settings *s, struct flow *flow)
 		.bearer = set_or_null(s->function_token),
 		.ca_file = ca,
 	};
+}
+
+static const int64_t ON_CALL_TIMEOUT_MS = 2000;
+static const int64_t ON_CALL_REMEMBER_MS = 30000;
+
+static enum status set_on_call(void *mem, const struct settings *s, struct flow *flow)
+{
+	const struct on_call_options o = {
+		.http = flow->http,
+		.schedule = s->on_call_schedule,
+		.fallback = s->on_call,
+		.ca_file = set_or_null(s->ca_file),
+		.timeout_ms = ON_CALL_TIMEOUT_MS,
+		.remember_ms = ON_CALL_REMEMBER_MS,
+	};
+
+	return on_call_new(mem, &o, &flow->on_call);
+}
+
+enum status peers_slm(void *mem, const struct settings *s, const struct prometheus *p,
+		      struct slm **out)
+{
+	struct slm_options o = {
+		.prometheus = *p,
+		.remember_ms = s->slm_remember,
+		.thresholds = {s->slm_critical, s->slm_high, s->slm_medium},
+		.sources = s->slm_sources,
+		.sli_names = s->slm_sli_names,
+		.link = s->slm_link,
+	};
+	struct openslo *definitions = NULL;
+
+	*out = NULL;
+	if (!s->slm_enabled)
+		return OK;
+	o.prometheus.timeout_ms = s->slm_timeout;
+	TRY(openslo_files_load(mem, s->slm_definitions, &definitions));
+	o.definitions = definitions;
+	return slm_new(mem, &o, out);
 }
 
 enum status peers_connect(void *mem, const struct settings *s, struct flow *flow)
@@ -85,7 +137,8 @@ enum status peers_connect(void *mem, const struct settings *s, struct flow *flow
 	flow->process = id_random_hex(mem, 8);
 	set_policy(s, flow);
 	set_peers(mem, s, flow);
-	return OK;
+	TRY(set_on_call(mem, s, flow));
+	return peers_slm(mem, s, &flow->prometheus, &flow->slm);
 }
 
 /* The cheap look: HEAD at the origin, without credentials; whatever answers is there. */
@@ -129,6 +182,29 @@ static enum status watch_broker(void *mem, const struct settings *s, struct watc
 	return OK;
 }
 
+/* Their URLs have defaults: whether they are there matters from the first question on. */
+static enum status watch_sources(void *mem, const struct flow *flow, const char *ca)
+{
+	const struct backend *loki = &flow->sources.loki;
+	const struct backend *tempo = &flow->sources.tempo;
+
+	if (loki->url != NULL) {
+		struct watch_peer p = {.component = loki->word,
+				       .look = look_at(mem, loki->url, ca),
+				       .while_used = true};
+		TRY(loki_proof(mem, loki, &p.proof));
+		watch_add(flow->watch, &p);
+	}
+	if (tempo->url != NULL) {
+		struct watch_peer p = {.component = tempo->word,
+				       .look = look_at(mem, tempo->url, ca),
+				       .while_used = true};
+		TRY(tempo_proof(mem, tempo, &p.proof));
+		watch_add(flow->watch, &p);
+	}
+	return OK;
+}
+
 enum status peers_watch(void *mem, const struct settings *s, const struct flow *flow)
 {
 	const char *ca = set_or_null(s->ca_file);
@@ -143,6 +219,7 @@ enum status peers_watch(void *mem, const struct settings *s, const struct flow *
 		TRY(alertmanager_proof(mem, &flow->alertmanager, &p.proof));
 		watch_add(flow->watch, &p);
 	}
+	TRY(watch_sources(mem, flow, ca));
 	if (!str_empty(s->linear_key)) {
 		p = (struct watch_peer){.component = "linear",
 					.look = look_at(mem, s->linear_url, ca)};

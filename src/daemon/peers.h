@@ -11,6 +11,9 @@ NODISCARD enum status peers_catalogue(void *mem, const struct settings *s, struc
 /* Fills everything of `flow` but store and tracker. Borrows the settings' texts. */
 NODISCARD enum status peers_connect(void *mem, const struct settings *s, struct flow *flow);
 
+/* What asks for the state of SLOs, loading the definitions; NULL when it is switched off. */
+NODISCARD enum status peers_slm(void *mem, const struct settings *s, const struct prometheus *p, struct slm **out);
+
 /* Tells flow->watch who is to be watched. */
 NODISCARD enum status peers_watch(void *mem, const struct settings *s, const struct flow *flow);
 

@@ -267,7 +267,7 @@ static enum status start_flow(void *mem, struct service *s)
 	TRY(flow_check());
 	TRY(peers_connect(mem, set, &s->flow));
 	struct linear *linear = peers_linear(mem, set, s->flow.http);
-	s->flow.tracker = linear != NULL ? tracker_linear(mem, linear)
+	s->flow.tracker = linear != NULL ? tracker_linear(mem, linear, s->store)
 					 : tracker_embedded(mem, s->store, set->linear_team,
 							    base_url(mem, set));
 	TRY(partitions_new(mem, set, &s->flow, &s->partitions));

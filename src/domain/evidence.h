@@ -35,7 +35,8 @@ struct window {
 	R(DISK_LIMIT, "disk_limit", "bytes")         \
 	R(VERSION, "version", "")                    \
 	R(NEIGHBOUR_CPU, "neighbour_cpu", "cores")   \
-	R(NODE_CPU, "node_cpu", "ratio")
+	R(NODE_CPU, "node_cpu", "ratio")             \
+	R(LOG_VOLUME, "log_volume", "lines")
 
 enum series_role {
 #define SERIES_ROLE_ENUM(id, name, unit) SERIES_##id,

@@ -140,6 +140,10 @@ json_t *incident_memory_encode(void *mem, const struct incident *i)
 				       "escalation", text_of(i->escalation), "dead", (int)i->dead,
 				       "approval_expires_ms", (json_int_t)i->approval_expires_ms));
 
+	if (i->slo != NULL)
+		json_object_set_new(doc, "slo", slo_context_encode(i->slo));
+	if (i->assignee != NULL)
+		json_object_set_new(doc, "assignee", json_string(i->assignee));
 	if (i->plan != NULL)
 		json_object_set(doc, "plan", plan_encode(mem, i->plan));
 	if (i->action != NULL)
@@ -156,7 +160,10 @@ enum status incident_memory_decode(void *mem, const json_t *doc, struct incident
 	const json_t *plan = json_object_get(doc, "plan");
 	const json_t *action = json_object_get(doc, "action");
 	const json_t *verification = json_object_get(doc, "verification");
+	const json_t *slo = json_object_get(doc, "slo");
 
+	i->slo = slo == NULL ? NULL : slo_context_decode(mem, slo);
+	i->assignee = str_dup(mem, json_str(doc, "assignee"));
 	if (plan != NULL)
 		TRY(plan_decode(mem, plan, &i->plan));
 	i->action = action == NULL ? NULL : action_decode(mem, action);

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/trace.h"
 #include "domain/plan.h"
+#include "domain/slo.h"
 
 /* I(id, name, what it means for a person) in the order of life. */
 #define INCIDENT_STATES(I) \
@@ -86,6 +87,8 @@ struct incident {
 	struct trace_context trace;
 
 	/* what the steps found; NULL until then */
+	struct slo_context *slo; /* when its ticket was opened; NULL = it names no SLO */
+	const char *assignee;    /* who is on call then; "" = nobody, NULL = not looked up yet */
 	struct plan *plan;
 	struct action *action;
 	struct verification *verification;

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "domain/selector.h"
 
 enum token_kind {
 	TOKEN_END,
@@ -250,18 +251,6 @@ static bool is_label_name(const char *s)
 	return true;
 }
 
-static void add_quoted(char **out, const char *value)
-{
-	str_add(out, "\"");
-	for (; *value != '\0'; value++) {
-		if (*value == '\n')
-			str_add(out, "\\n");
-		else
-			str_add(out, strchr("\"\\", *value) != NULL ? "\\%c" : "%c", *value);
-	}
-	str_add(out, "\"");
-}
-
 char *promql_selector(void *mem, const char *metric, const json_t *labels)
 {
 	char *out = str_fmt(mem, "%s{", metric);
@@ -272,8 +261,8 @@ char *promql_selector(void *mem, const char *metric, const json_t *labels)
 	json_object_foreach ((json_t *)labels, name, value) {
 		if (!is_label_name(name))
 			continue;
-		str_add(&out, "%s%s=", more ? "," : "", name);
-		add_quoted(&out, json_string_value(value));
+		str_add(&out, "%s%s=%s", more ? "," : "", name,
+			selector_quote(mem, json_string_value(value)));
 		more = true;
 	}
 	str_add(&out, "}");

@@ -108,7 +108,7 @@ char *story_title(void *mem, const struct incident *i, const struct slo_context 
 
 	if (resource != NULL)
 		str_add(&title, " - %s", text_title(mem, resource, NAME_POINTS));
-	if (slo != NULL && !str_empty(slo->slo))
+	if (slo_is_known(slo))
 		str_add(&title, " (SLO: %s)", text_title(mem, slo->slo, NAME_POINTS));
 	return str_cut(mem, title, LIMIT_TITLE_POINTS);
 }
@@ -130,6 +130,13 @@ char *story_percent(void *mem, double fraction)
 	return str_fmt(mem, "%.10g%%", fraction * 100.0);
 }
 
+/* A rate that is computed has no end of digits. */
+static char *rate(void *mem, double fraction)
+{
+	return isfinite(fraction) ? str_fmt(mem, "%.6g%%", fraction * 100.0)
+				  : str_dup(mem, "unknown");
+}
+
 static void add_details(void *mem, char **out, const struct incident *i)
 {
 	str_add(out, "**Alert Details**\n\n");
@@ -143,13 +150,32 @@ static void add_details(void *mem, char **out, const struct incident *i)
 			(long long)i->truncated_alerts);
 }
 
+/* The conventional multiples, where a source knows them. */
+static void add_burn(void *mem, char **out, const struct slo_context *slo)
+{
+	char *line = str_dup(mem, "");
+
+	for (int w = 0; w < SLO_WINDOW_COUNT; w++)
+		if (isfinite(slo->multiples[w]))
+			str_add(&line, "%s%.3gx in %s", *line == '\0' ? "" : ", ",
+				slo->multiples[w], slo_window_name((enum slo_window)w));
+	if (*line != '\0')
+		str_add(out, "- Burn Multiples: %s\n", line);
+	if (isfinite(slo->exhaustion_s))
+		str_add(out, "- Error Budget Spent In: %s\n",
+			slo->exhaustion_s > 0
+				? str_duration(mem, (long long)(slo->exhaustion_s * 1000))
+				: "it is spent already");
+}
+
 static void add_slo(void *mem, char **out, const struct incident *i, const struct slo_context *slo)
 {
 	str_add(out, "\n**SLM Context**\n\n");
-	if (slo == NULL || str_empty(slo->slo)) {
+	if (!slo_is_known(slo)) {
 		bullet(mem, out, "SLO", incident_slo(i) == NULL ? "unknown" : incident_slo(i));
 		str_add(out, "- SLM data was unavailable when this ticket was opened; priority "
 			     "follows the alert's severity alone\n");
+		bullet(mem, out, "Reason", slo == NULL ? NULL : slo->trouble);
 		return;
 	}
 	bullet(mem, out, "SLO", slo->slo);
@@ -158,9 +184,36 @@ static void add_slo(void *mem, char **out, const struct incident *i, const struc
 	str_add(out, "- Current: %s\n", story_percent(mem, slo->current));
 	str_add(out, "- Error Budget Remaining: %s%s\n", story_percent(mem, slo->budget_remaining),
 		isfinite(slo->budget_remaining) ? " of the budget" : "");
-	str_add(out, "- Error Budget Burn Rate: %s\n", story_percent(mem, slo->burn_rate));
-	str_add(out, "- Violation Severity: %s\n",
-		slo->violation == NULL ? "unknown" : slo->violation);
+	str_add(out, "- Error Budget Burn Rate: %s\n", rate(mem, slo->burn_rate));
+	str_add(out, "- Violation Severity: %s\n", slo_violation_name(slo->violation));
+	add_burn(mem, out, slo);
+}
+
+/* "availability" → "Availability" */
+static char *capitalised(void *mem, const char *name)
+{
+	char *text = text_title(mem, name, NAME_POINTS);
+
+	*text = (char)toupper((unsigned char)*text);
+	return text;
+}
+
+char *story_slo_title(void *mem, const struct slo_context *slo)
+{
+	const char *name = capitalised(mem, slo->slo);
+
+	if (!isfinite(slo->target))
+		return str_fmt(mem, "SLO: %s", name);
+	return str_fmt(mem, "SLO: %s (%s target)", name, story_percent(mem, slo->target));
+}
+
+char *story_slo_impact(void *mem, const struct slo_context *slo)
+{
+	return str_fmt(mem,
+		       "This alert impacts SLO: %s. Current SLI: %s, Target: %s, Error Budget Burn "
+		       "Rate: %s.",
+		       item(mem, slo->slo, NAME_POINTS), story_percent(mem, slo->current),
+		       story_percent(mem, slo->target), rate(mem, slo->burn_rate));
 }
 
 static void add_description(void *mem, char **out, const struct incident *i)
@@ -278,13 +331,28 @@ char *story_failure_description(void *mem, const struct incident *i)
 
 enum { CRITICAL, WARNING, INFO, OTHER };
 
-/* Rows: alert severity; columns: violation critical, high, medium, low, unknown (WORKFLOW-001.14).
- */
-static const int PRIORITY[4][5] = {
-	[CRITICAL] = {1, 1, 2, 2, 1},
-	[WARNING] = {1, 2, 3, 3, 2},
-	[INFO] = {4, 4, 4, 4, 4},
-	[OTHER] = {2, 3, 3, 4, 3},
+/* The whole rule (WORKFLOW-001.14): rows are the alert's severity. */
+static const int PRIORITY[4][SLO_LOW + 1] = {
+	[CRITICAL] = {[SLO_CRITICAL] = 1,
+		      [SLO_HIGH] = 1,
+		      [SLO_MEDIUM] = 2,
+		      [SLO_LOW] = 2,
+		      [SLO_UNKNOWN] = 1},
+	[WARNING] = {[SLO_CRITICAL] = 1,
+		     [SLO_HIGH] = 2,
+		     [SLO_MEDIUM] = 3,
+		     [SLO_LOW] = 3,
+		     [SLO_UNKNOWN] = 2},
+	[INFO] = {[SLO_CRITICAL] = 4,
+		  [SLO_HIGH] = 4,
+		  [SLO_MEDIUM] = 4,
+		  [SLO_LOW] = 4,
+		  [SLO_UNKNOWN] = 4},
+	[OTHER] = {[SLO_CRITICAL] = 2,
+		   [SLO_HIGH] = 3,
+		   [SLO_MEDIUM] = 3,
+		   [SLO_LOW] = 4,
+		   [SLO_UNKNOWN] = 3},
 };
 
 static int position(const char *word, const char *const *words, int count)
@@ -295,26 +363,20 @@ static int position(const char *word, const char *const *words, int count)
 	return count;
 }
 
-int story_priority(const struct incident *i, const struct slo_context *slo, const char **reason)
+int story_priority(void *mem, const struct incident *i, const struct slo_context *slo,
+		   const char **reason)
 {
 	static const char *const SEVERITIES[] = {"critical", "warning", "info"};
-	static const char *const VIOLATIONS[] = {"critical", "high", "medium", "low"};
-#define REASONS(severity) \
-	{ \
-		severity " severity + critical error budget burn", \
-			severity " severity + high error budget burn", \
-			severity " severity + medium error budget burn", \
-			severity " severity + low error budget burn", \
-			severity " severity, error budget burn unknown" \
-	}
-	static const char *const WORDS[4][5] = {REASONS("Critical"), REASONS("Warning"),
-						REASONS("Info"), REASONS("Unknown")};
-#undef REASONS
+	static const char *const NAMES[] = {"Critical", "Warning", "Info", "Unknown"};
 	int row = position(severity_of(i), SEVERITIES, 3);
-	int column = position(slo == NULL ? NULL : slo->violation, VIOLATIONS, 4);
+	enum slo_violation violation = slo_is_known(slo) ? slo->violation : SLO_UNKNOWN;
 
-	*reason = WORDS[row][column];
-	return PRIORITY[row][column];
+	if (violation == SLO_UNKNOWN)
+		*reason = str_fmt(mem, "%s severity, error budget burn unknown", NAMES[row]);
+	else
+		*reason = str_fmt(mem, "%s severity + %s error budget burn", NAMES[row],
+				  rate(mem, slo->burn_rate));
+	return PRIORITY[row][violation];
 }
 
 const char *story_priority_name(int priority)
@@ -503,7 +565,21 @@ static const char *witness(const char *resolved_by)
 	return str_eq(resolved_by, "alertmanager") ? "asking Alertmanager" : "an unknown source";
 }
 
-char *story_resolved(void *mem, const struct incident *i)
+/* Of the budget, during the incident. What the window forgets meanwhile can hide some of it, never
+ * add to it. */
+static char *budget_line(void *mem, const struct slo_context *before, const struct slo_context *now)
+{
+	if (!slo_is_known(before) || !slo_is_known(now) || !isfinite(before->budget_remaining) ||
+	    !isfinite(now->budget_remaining))
+		return str_fmt(mem, "unknown (%s)",
+			       before == NULL ? "no SLM data" : "SLM data was unavailable");
+	double consumed = before->budget_remaining - now->budget_remaining;
+	return str_fmt(mem, "%s of the budget; %s remain",
+		       story_percent(mem, consumed > 0 ? consumed : 0),
+		       story_percent(mem, now->budget_remaining));
+}
+
+char *story_resolved(void *mem, const struct incident *i, const struct slo_context *now)
 {
 	bool timed = i->resolved_ms != 0 && i->resolved_ms >= i->starts_ms;
 	char *out = str_fmt(mem, "**Alert Resolved**\n\n- Resolved at: %s (known from %s)\n",
@@ -512,8 +588,10 @@ char *story_resolved(void *mem, const struct incident *i)
 	str_add(&out, "- %s\n", remedy_line(mem, i));
 	str_add(&out, "- Total time to resolution: %s\n",
 		timed ? str_duration(mem, i->resolved_ms - i->starts_ms) : "unknown");
-	str_add(&out, "- SLO impact: error budget consumed during this time: unknown (no SLM "
-		      "data); resolving stops the burn, it restores nothing\n");
+	str_add(&out,
+		"- SLO impact: error budget consumed during this time: %s; resolving stops the "
+		"burn, it restores nothing\n",
+		budget_line(mem, i->slo, now));
 	str_add(&out, "\nThis incident is closed.\n");
 	return out;
 }

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "domain/redact.h"
 
 static const char REDACTED[] = "[redacted]";
 
@@ -530,4 +531,50 @@ char *text_code(void *mem, const char *s, size_t points)
 char *text_title(void *mem, const char *s, size_t points)
 {
 	return flat(mem, s, points, "@\u200b");
+}
+
+/* What is looked at of a line whose first `points` are shown: more than these, for hiding may
+ * shorten it. A word at the cut goes, for half a secret is not known as one. */
+static char *head_of(void *mem, const char *s, size_t points)
+{
+	size_t most = points * 8;
+	char *head = str_fit(mem, s, most);
+	size_t n = strlen(head);
+
+	if (s[n] == '\0')
+		return head;
+	while (n > 0 && !isspace((unsigned char)head[n - 1]))
+		n--;
+	if (n > 0)
+		head[n] = '\0';
+	return head;
+}
+
+/* "\x1b[31m" and the like, in place. */
+static void drop_colours(char *s)
+{
+	char *to = s;
+
+	while (*s != '\0') {
+		if (s[0] == '\x1b' && s[1] == '[') {
+			s += 2 + strspn(s + 2, "0123456789;:?");
+			s += *s != '\0';
+			continue;
+		}
+		*to++ = *s++;
+	}
+	*to = '\0';
+}
+
+char *text_line(void *mem, const char *s, size_t points)
+{
+	SCOPE(tmp);
+	char *head = head_of(tmp, s, points);
+
+	drop_colours(head);
+	char *line = redact_text(tmp, text_redact(tmp, visible(tmp, head)));
+	for (char *c = line; *c != '\0'; c++)
+		if (*c == '\n' || *c == '\r' || *c == '\t')
+			*c = ' ';
+	return str_cut(mem, line, points);
 }

@@ -25,3 +25,8 @@ char *text_code(void *mem, const char *s, size_t points);
 
 /* A title: plain text in one line, redacted, mentions broken, control characters dropped. */
 char *text_title(void *mem, const char *s, size_t points);
+
+/* A line of a log, or a name, as it is kept and shown by others: redacted (by redact.h too), in one line, without
+ * terminal colours, control and bidi override characters; nothing else is changed. Of a very long one only the head
+ * is looked at. */
+char *text_line(void *mem, const char *s, size_t points);

@@ -80,10 +80,13 @@ static void count_end(const struct incident *i, int64_t now_ms)
 static enum status finish(struct run *run, struct outcome *out, bool polled)
 {
 	struct incident *i = run->incident;
+	struct slo_context *slo = NULL;
 
+	if (slo_is_known(i->slo))
+		TRY(run_ask_slo(run, &slo));
 	i->state = INCIDENT_CLOSED;
 	i->closed_ms = run->now_ms;
-	run_comment(run, "resolved", story_resolved(run->mem, i));
+	run_comment(run, "resolved", story_resolved(run->mem, i, slo));
 	run_ticket(run, TICKET_ALERT, TICKET_STATE, "close",
 		   json_pack("{s:s}", "type", "completed"));
 	count_end(i, run->now_ms);

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "flow/inquire.h"
 
 /* Steps that must not give up (escalate, close) start over after this pause. */
 enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000, CHAIN_MAX = 4, COMMIT_PAUSE_MS = 200 };
@@ -139,6 +140,7 @@ static struct step_commit commit_outcome(struct visit *v)
 	c.closed = o->kind == OUTCOME_END;
 	c.approval = o->approval;
 	c.calls_function = o->calls_function;
+	c.inquiry = v->flow->investigates ? o->inquiry : INQUIRY_NONE;
 	c.ops = v->run.ops;
 	c.op_count = v->run.op_count;
 	if (o->dead != NULL)
@@ -576,11 +578,16 @@ static enum status advance_ticket(const struct flow *flow, struct turn *turn)
 	return OK;
 }
 
+static enum status (*const ADVANCE[])(const struct flow *flow, struct turn *turn) = {
+	[LANE_FLOW] = advance_flow,
+	[LANE_TICKET] = advance_ticket,
+	[LANE_INQUIRY] = inquire_advance,
+};
+
 enum status engine_advance(const struct flow *flow, struct turn *turn)
 {
 	turn->away = WATCH_NOBODY;
-	enum status s =
-		turn->lane == LANE_FLOW ? advance_flow(flow, turn) : advance_ticket(flow, turn);
+	enum status s = ADVANCE[turn->lane](flow, turn);
 
 	log_scope_clear();
 	return s;

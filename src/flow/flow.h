@@ -18,6 +18,9 @@
 #include "domain/incident.h"
 #include "domain/policy.h"
 #include "domain/story.h"
+#include "flow/gather.h"
+#include "flow/on_call.h"
+#include "flow/slm.h"
 #include "flow/tracker.h"
 #include "net/watch.h"
 #include "store/store.h"
@@ -26,6 +29,7 @@
  * person and a dead letter is written. The class bounds how many workers its steps may hold. */
 #define FLOW_STEPS(STEP)                                                                     \
 	STEP(open, 8, QUICK, "the ticket's creation is decided and durable")                 \
+	STEP(assess, 8, QUERY, "the SLO's state and who is on call are known, or known to be unavailable; back to open") \
 	STEP(plan, 8, QUICK, "a function and its parameters are chosen and judged, or a person is told why not") \
 	STEP(approve, 8, QUICK, "a person approved or rejected, or time ran out")            \
 	STEP(remediate, 5, CALL, "the function was called at most once per intent; its answer is stored") \
@@ -41,7 +45,7 @@ enum step {
 };
 
 /* Shares of the worker pool. */
-enum work_class { WORK_QUICK, WORK_QUERY, WORK_CALL, WORK_TICKET, WORK_CLASS_COUNT };
+enum work_class { WORK_QUICK, WORK_QUERY, WORK_CALL, WORK_TICKET, WORK_INQUIRY, WORK_CLASS_COUNT };
 
 /* What waits for peers that are away. It is all in the store already; this says how much of it is waiting, and tells
  * what becomes of it. Called on workers' threads, may block. */
@@ -65,14 +69,17 @@ struct flow {
 	const char *const *protected_namespaces;
 	struct prometheus prometheus;
 	struct alertmanager alertmanager; /* url NULL = not configured */
+	struct sources sources;           /* of evidence */
 	struct function_options functions;
 	struct tracker *tracker;
 	struct backoff retry;
 	const char *process;              /* random per start: marks intents of this process */
-	const char *on_call;              /* "" = nobody */
+	struct slm *slm;                  /* NULL = switched off */
+	struct on_call *on_call;
 	int64_t approval_timeout_ms;
 	const char *approval_timeout_action;
 	int64_t verify_first_ms, verify_budget_ms, resolve_poll_ms;
+	bool investigates;                /* investigate.enabled */
 	atomic_bool stopping;
 };
 
@@ -96,6 +103,7 @@ struct outcome {
 				one is committed, and is committed with it */
 	bool resolved;       /* found by polling that the alert is over */
 	bool calls_function; /* this commit is the intent of a call */
+	enum inquiry_stage inquiry; /* the incident is to be investigated, beside what follows */
 	const char *approval; /* see struct step_commit */
 	const char *dead;     /* given up after the last try: the reason for the dead letter; NULL = not */
 };
@@ -135,6 +143,12 @@ NODISCARD enum status flow_step_parse(const char *name, enum step *out);
 
 /* Checks the table and that every step's transitions exist; daemon start refuses otherwise (P01). */
 NODISCARD enum status flow_check(void);
+
+/* The SLO of run->incident as it is now; NULL when it names none. The first waits for nothing and is false when Prometheus
+ * must be asked; the second asks, for SLM's deadline at most. Without an answer the context says that it is unavailable, and
+ * why: SLM is off, Prometheus is away, ... E_CANCELED when stopping. */
+bool run_recall_slo(struct run *run, struct slo_context **out);
+NODISCARD enum status run_ask_slo(struct run *run, struct slo_context **out);
 
 /* Appends an operation to the incident's ticket lane. Its uuid is derived from the incident's uid and
  * `purpose`, which must be unique within the incident. `payload` is stolen (a new reference). */

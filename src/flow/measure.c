@@ -48,19 +48,6 @@ static const struct sample *own_sample(const struct query_result *r, const json_
 	return NULL;
 }
 
-static bool all_own_labels_plain(const struct rule *rule, const struct incident *i)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach (rule->labels, name, value) {
-		const char *text = json_string_value(value);
-		if (strstr(text, "{{") == NULL && !str_eq(text, json_str(i->labels, name)))
-			return false;
-	}
-	return true;
-}
-
 /* The series is gone. That is good news only when what exports it is alive. */
 static enum status source_is_alive(struct look *l, const struct query_result *left, bool *alive)
 {
@@ -174,7 +161,7 @@ static enum status check_rules(struct look *l)
 
 	TRY(prometheus_rules(l->mem, &l->flow->prometheus, l->incident->alertname, &rules, &count));
 	for (size_t n = 0; n < count && mine < RULES_MAX; n++) {
-		if (!all_own_labels_plain(&rules[n], l->incident))
+		if (!prometheus_rule_fits(&rules[n], l->incident->labels))
 			continue;
 		mine++;
 		TRY(check_rule(l, &rules[n]));

@@ -167,7 +167,7 @@ static void heap_remove(struct schedule *s, struct entry *e)
 
 static struct entry **bucket(struct schedule *s, int64_t incident, enum lane lane)
 {
-	uint64_t h = ((uint64_t)incident * 2 + (uint64_t)lane) * 0x9e3779b97f4a7c15ULL;
+	uint64_t h = ((uint64_t)incident * 4 + (uint64_t)lane) * 0x9e3779b97f4a7c15ULL;
 
 	return &s->buckets[(h >> 32) & (s->bucket_count - 1)];
 }
@@ -199,6 +199,10 @@ static struct entry *find(struct schedule *s, int64_t incident, enum lane lane)
 	return e;
 }
 
+/* Until the lane itself says what it needs. */
+static const enum work_class FIRST_CLASS[] = {
+	[LANE_FLOW] = WORK_QUICK, [LANE_TICKET] = WORK_TICKET, [LANE_INQUIRY] = WORK_INQUIRY};
+
 static struct entry *add(struct schedule *s, int64_t incident, enum lane lane)
 {
 	if (s->entry_count >= s->bucket_count)
@@ -212,7 +216,7 @@ static struct entry *add(struct schedule *s, int64_t incident, enum lane lane)
 			    .slot = WATCH_NOBODY,
 			    .wave = WATCH_NOBODY,
 			    .chain = *to};
-	e->class = lane == LANE_TICKET ? WORK_TICKET : WORK_QUICK;
+	e->class = FIRST_CLASS[lane];
 	*to = e;
 	s->entry_count++;
 	metric_set(M_JOBS_WAITING, (double)s->entry_count);
@@ -533,8 +537,11 @@ static void *dispatch(void *arg)
  * disk, where more of them only get into each other's way. At least one each. */
 static void share_out(struct schedule *s, int workers)
 {
-	static const int PERCENT[WORK_CLASS_COUNT] = {
-		[WORK_QUICK] = 5, [WORK_QUERY] = 25, [WORK_CALL] = 60, [WORK_TICKET] = 25};
+	static const int PERCENT[WORK_CLASS_COUNT] = {[WORK_QUICK] = 5,
+						      [WORK_QUERY] = 25,
+						      [WORK_CALL] = 60,
+						      [WORK_TICKET] = 25,
+						      [WORK_INQUIRY] = 2};
 
 	for (int c = 0; c < WORK_CLASS_COUNT; c++) {
 		int share = workers * PERCENT[c] / 100;

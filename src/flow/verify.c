@@ -83,6 +83,7 @@ static enum status finish(struct run *run, struct outcome *out, const struct mea
 		*out = (struct outcome){.kind = OUTCOME_NEXT,
 					.next = STEP_close,
 					.due_ms = run->now_ms + grace,
+					.inquiry = INQUIRY_POST_REMEDIATION,
 					.word = verdict_name(m->verdict),
 					.note = note};
 		return OK;

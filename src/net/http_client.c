@@ -86,6 +86,11 @@ void http_client_stop(struct http_client *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+bool http_client_is_stopping(const struct http_client *c)
+{
+	return atomic_load(&c->stopping);
+}
+
 static struct line *take_line(struct http_client *c)
 {
 	pthread_mutex_lock(&c->lock);

@@ -68,6 +68,7 @@ void http_client_observe(struct http_client *c, http_observer_fn *observer, void
 
 /* Makes every running and later call return E_CANCELED soon. From any thread. */
 void http_client_stop(struct http_client *c);
+bool http_client_is_stopping(const struct http_client *c);
 
 /* Sends all requests at once and waits for all of them. Replies live under mem, in the same order.
  * Adds `traceparent` of the thread's current span unless the request has one. From any thread. */

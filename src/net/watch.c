@@ -26,7 +26,7 @@ enum {
 	AGAIN_MS = 100, /* after a sign of trouble, and between two proofs */
 	BLIP_MS = 400,	/* trouble that is over by then was none: somebody started anew */
 	IDLE_MS = 1000,
-	UNUSED_MS = 600000, /* a host that is not called is not looked at */
+	UNUSED_MS = 600000, /* so long after its last call a peer is looked at while_used */
 	START_MS = 6000, /* the same for a peer that was not seen yet: all may have been started at
 			    once */
 	BAD_LOOKS = 3,
@@ -39,7 +39,7 @@ static const struct breaker_options BREAKER = {
 struct peer {
 	const char *component, *name;
 	struct http_request look, proof;
-	bool one_of_many; /* a host of watch_add_hosts */
+	bool while_used;
 	struct breaker breaker;
 	bool known, suspected, news;
 	int bad_in_row;
@@ -125,6 +125,9 @@ void watch_add(struct watch *w, const struct watch_peer *o)
 	struct peer *p = add(w, o->component, o->component);
 	p->look = copy_request(w, &o->look);
 	p->proof = o->proof.url == NULL ? p->look : copy_request(w, &o->proof);
+	p->while_used = o->while_used;
+	if (p->while_used)
+		p->used_ms -= UNUSED_MS + 1;
 	p->proof.once = true; /* a kept-alive connection proves nothing about new ones */
 }
 
@@ -145,7 +148,7 @@ static int add_host(struct watch *w, const char *name, const char *origin)
 	if (w->count == WATCH_PEERS_MAX)
 		return WATCH_NOBODY;
 	struct peer *p = add(w, w->hosts_component, name);
-	p->one_of_many = true;
+	p->while_used = true;
 	p->look = p->proof = copy_request(w, &connect);
 	return w->count - 1;
 }
@@ -353,7 +356,7 @@ static bool is_healthy(const struct peer *p)
 
 static bool is_idle(const struct peer *p, int64_t now)
 {
-	return p->one_of_many && is_healthy(p) && now - p->used_ms > UNUSED_MS;
+	return p->while_used && is_healthy(p) && now - p->used_ms > UNUSED_MS;
 }
 
 /* When the turn of one of the healthy has come, it is the turn of all that were not looked at just

@@ -32,6 +32,8 @@ struct watch_peer {
 	struct http_request look;
 	/* The proof: same rule. url NULL = as the look. */
 	struct http_request proof;
+	/* Looked at only while calls name it, or while it is away: of one that is never called nothing is told. */
+	bool while_used;
 };
 
 struct watch_change {

@@ -54,6 +54,13 @@ NODISCARD enum status journal_add(struct database *db, int64_t incident, int64_t
 NODISCARD enum status letter_add(struct database *db, const struct dead_letter *d, int64_t *id);
 NODISCARD enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incident, const struct ticket_op *ops,
 				     size_t count, int64_t now_ms);
+/* Carries them out with the embedded tracker when tickets live there, else adds them to the lane; notes in `r` what was
+ * done. */
+NODISCARD enum status ticket_ops_take(struct store *s, struct writer *w, struct database *db, int64_t incident,
+				      const struct ticket_op *ops, size_t count, int64_t now_ms, struct commit_result *r);
+/* INQUIRY_NONE adds none. */
+NODISCARD enum status inquiry_add(struct database *db, struct writer *w, int64_t incident, enum inquiry_stage stage,
+				  int64_t now_ms);
 
 /* What there is to remember of an operation that was carried out. `ref` after CREATE, else NULL. */
 NODISCARD enum status ticket_delivered(struct database *db, int64_t incident, const struct ticket_op *op, int attempt,

@@ -332,6 +332,10 @@ static const struct {
 	 "ticket operations of lost incidents removed"},
 	{"DELETE FROM journal WHERE incident NOT IN " OWNERS,
 	 "lines of timelines of lost incidents removed"},
+	{"DELETE FROM inquiry WHERE incident NOT IN (SELECT id FROM incident)",
+	 "inquiries into lost incidents removed"},
+	{"DELETE FROM picture WHERE incident NOT IN (SELECT id FROM incident)",
+	 "pictures of lost incidents removed"},
 	{"DELETE FROM ticket_ref WHERE incident IN (SELECT incident FROM gone)",
 	 "references to tickets of lost incidents removed"},
 };

@@ -193,7 +193,22 @@ static const char VERSION_5[] =
 	"CREATE INDEX dead_letter_outbox ON dead_letter(incident) WHERE category = 'outbox' AND "
 	"state = 'pending';";
 
-static const char *const MIGRATIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
+/* investigations of incidents, and the pictures that they leave */
+static const char VERSION_6[] =
+	"CREATE TABLE inquiry ("
+	" incident INTEGER NOT NULL, stage INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 0,"
+	" told INTEGER NOT NULL DEFAULT 0, asked_ms INTEGER NOT NULL, due_ms INTEGER NOT NULL,"
+	" settled_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (incident, stage)) STRICT, WITHOUT "
+	"ROWID;"
+	"CREATE INDEX inquiry_waiting ON inquiry(incident) WHERE settled_ms = 0;"
+	"CREATE TABLE picture ("
+	" id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, stage INTEGER NOT NULL, name TEXT NOT "
+	"NULL,"
+	" media_type TEXT NOT NULL, alt TEXT NOT NULL, bytes BLOB NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX picture_by_incident ON picture(incident, stage, name, media_type);";
+
+static const char *const MIGRATIONS[] = {VERSION_1, VERSION_2, VERSION_3,
+					 VERSION_4, VERSION_5, VERSION_6};
 
 enum {
 	NEWEST = sizeof(MIGRATIONS) / sizeof(MIGRATIONS[0]),

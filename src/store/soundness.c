@@ -100,6 +100,10 @@ static const char *const RELATIONS[] = {
 	"SELECT 'timeline of failure group ' || -incident || ', which is not there' FROM journal"
 	" WHERE incident <= 0 AND -incident NOT IN (SELECT id FROM failure_group) GROUP BY incident"
 	" LIMIT ?",
+	"SELECT 'inquiry of incident ' || incident || ', which is not there' FROM inquiry"
+	" WHERE incident NOT IN (SELECT id FROM incident) LIMIT ?",
+	"SELECT 'picture of incident ' || incident || ', which is not there' FROM picture"
+	" WHERE incident NOT IN (SELECT id FROM incident) GROUP BY incident LIMIT ?",
 	"SELECT 'episode of incident ' || incident || ', which never was' FROM episode"
 	" WHERE incident <> 0 AND incident > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence"
 	" WHERE name = 'incident') LIMIT ?",

@@ -114,22 +114,6 @@ static enum status save_call(struct database *db, const struct step_commit *c)
 		"sssi", i->plan->function, i->plan->target, i->fingerprint, c->now_ms);
 }
 
-static enum status save_ticket_ops(struct committing *k, struct writer *w, struct database *db,
-				   const struct step_commit *c)
-{
-	bool done = false;
-
-	if (c->op_count == 0)
-		return OK;
-	if (k->store->tracker_team != NULL)
-		TRY(tracker_take(k->store, db, c->after->id, c->ops, c->op_count, c->now_ms,
-				 &k->result, &done));
-	k->result.tickets_done &= done;
-	if (done)
-		return OK;
-	return ticket_ops_add(db, w, c->after->id, c->ops, c->op_count, c->now_ms);
-}
-
 /* What each step adds. */
 static enum status save_additions(struct committing *k, struct writer *w, struct database *db,
 				  const struct step_commit *c)
@@ -139,7 +123,9 @@ static enum status save_additions(struct committing *k, struct writer *w, struct
 	TRY(save_resolution(db, c));
 	TRY(save_approval(db, c));
 	TRY(save_call(db, c));
-	TRY(save_ticket_ops(k, w, db, c));
+	TRY(ticket_ops_take(k->store, w, db, c->after->id, c->ops, c->op_count, c->now_ms,
+			    &k->result));
+	TRY(inquiry_add(db, w, c->after->id, c->inquiry, c->now_ms));
 	if (c->dead != NULL)
 		TRY(letter_add(db, c->dead, &letter));
 	if (c->note == NULL)

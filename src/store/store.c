@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -253,6 +254,12 @@ enum status store_each_due(struct store *s, store_due_fn *due, void *arg)
 			      "SELECT incident, min(due_ms) FROM ticket_op WHERE state = 0 GROUP "
 			      "BY incident",
 			      LANE_TICKET, due, arg);
+	if (status == OK)
+		status =
+			each(db,
+			     "SELECT incident, min(due_ms) FROM inquiry WHERE settled_ms = 0 GROUP "
+			     "BY incident",
+			     LANE_INQUIRY, due, arg);
 	reader_give(s, db);
 	return status;
 }
@@ -287,9 +294,12 @@ enum status store_counts(struct store *s, struct store_counts *out)
 	return status;
 }
 
+/* Half a megabyte for each look at an incident: not kept as long as the incident. */
+static const int64_t PICTURES_KEPT_MS = INT64_C(3) * 24 * 3600 * 1000;
+
 struct expiry {
 	struct write op;
-	int64_t older_than_ms;
+	int64_t older_than_ms, pictures_older_than_ms;
 };
 
 static enum status expire(struct write *op, struct writer *w, struct database *db)
@@ -318,14 +328,24 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 		"DELETE FROM ticket_op WHERE seq IN (SELECT t.seq FROM ticket_op t JOIN incident i "
 		"ON i.id = t.incident"
 		" WHERE t.state <> 0 AND i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
+		"DELETE FROM inquiry WHERE incident IN (SELECT q.incident FROM inquiry q JOIN "
+		"incident i "
+		"ON i.id = q.incident WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
 		"DELETE FROM incident WHERE id IN (SELECT id FROM incident i WHERE state = 6 AND "
 		"closed_ms < ?"
 		" AND NOT EXISTS (SELECT 1 FROM ticket_op t WHERE t.incident = i.id)"
-		" AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.incident = i.id) LIMIT 500)",
+		" AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.incident = i.id)"
+		" AND NOT EXISTS (SELECT 1 FROM inquiry q WHERE q.incident = i.id)"
+		" AND NOT EXISTS (SELECT 1 FROM picture p WHERE p.incident = i.id) LIMIT 500)",
 	};
 	const struct expiry *e = (const struct expiry *)op;
 
 	(void)w;
+	TRY(database_run(
+		db,
+		"DELETE FROM picture WHERE id IN (SELECT p.id FROM picture p JOIN incident i ON "
+		"i.id = p.incident WHERE i.state = 6 AND i.closed_ms < ? LIMIT 2000)",
+		"i", e->pictures_older_than_ms));
 	for (size_t n = 0; n < sizeof(STATEMENTS) / sizeof(STATEMENTS[0]); n++)
 		TRY(database_run(db, STATEMENTS[n], "i", e->older_than_ms));
 	return OK;
@@ -333,7 +353,11 @@ static enum status expire(struct write *op, struct writer *w, struct database *d
 
 enum status store_expire(struct store *s, int64_t older_than_ms)
 {
-	struct expiry e = {.op = {.run = expire}, .older_than_ms = older_than_ms};
+	int64_t pictures = clock_now() - PICTURES_KEPT_MS;
+	struct expiry e = {.op = {.run = expire},
+			   .older_than_ms = older_than_ms,
+			   .pictures_older_than_ms =
+				   pictures > older_than_ms ? pictures : older_than_ms};
 
 	return writer_await(s->writer, &e.op);
 }

@@ -46,7 +46,7 @@ NODISCARD enum status store_health(struct store *s);
 
 /* Two lanes of an incident that advance beside each other: its steps, and its ticket's operations. A group of dead
  * letters has a ticket lane too; its "incident" is negative. */
-enum lane { LANE_FLOW, LANE_TICKET };
+enum lane { LANE_FLOW, LANE_TICKET, LANE_INQUIRY };
 
 /* Called (on the writer thread, after the fsync) when something outside a worker made a lane due:
  * a new incident, a resolved event, an approval, the first waiting ticket operation. Set once, at start,
@@ -165,6 +165,9 @@ struct dead_letter {
 	const json_t *origin_detail; /* of a broker: {queue, exchange, routing_key, headers} */
 };
 
+/* When an incident is investigated: as soon as it is opened, and when its remedy was judged (inquiries.h). */
+enum inquiry_stage { INQUIRY_NONE, INQUIRY_INITIAL, INQUIRY_POST_REMEDIATION };
+
 /* What one run of one step leaves behind; all of it becomes durable in one transaction. */
 struct step_commit {
 	const struct incident *after;   /* state and memory (incident_memory_encode); id and signals as loaded */
@@ -185,6 +188,7 @@ struct step_commit {
 	const struct ticket_op *ops;    /* appended to the ticket lane, in this order */
 	size_t op_count;
 	const struct dead_letter *dead; /* NULL = none */
+	enum inquiry_stage inquiry;     /* this one is wanted from now on; asking again changes nothing */
 	int64_t now_ms;
 };
 
@@ -285,5 +289,6 @@ struct store_counts {
 };
 NODISCARD enum status store_counts(struct store *s, struct store_counts *out);
 
-/* Deletes events and closed incidents older than this; a small bite per call. */
+/* Deletes events and closed incidents older than this, and pictures of incidents closed more than three days ago; a small
+ * bite per call. */
 NODISCARD enum status store_expire(struct store *s, int64_t older_than_ms);

@@ -24,6 +24,20 @@ enum status ticket_ops_add(struct database *db, struct writer *w, int64_t incide
 	return OK;
 }
 
+enum status ticket_ops_take(struct store *s, struct writer *w, struct database *db,
+			    int64_t incident, const struct ticket_op *ops, size_t count,
+			    int64_t now_ms, struct commit_result *r)
+{
+	bool done = false;
+
+	if (count == 0)
+		return OK;
+	if (s->tracker_team != NULL)
+		TRY(tracker_take(s, db, incident, ops, count, now_ms, r, &done));
+	r->tickets_done &= done;
+	return done ? OK : ticket_ops_add(db, w, incident, ops, count, now_ms);
+}
+
 static enum status read_work(void *mem, sqlite3_stmt *row, struct ticket_work *work)
 {
 	const char *payload = (const char *)sqlite3_column_text(row, 4);

@@ -77,3 +77,18 @@ assert "value" not in rows["auth.token"]'
 	[ "$status" -le 1 ]
 	python3 -c 'import json, sys; json.loads(sys.argv[1])' "$output"
 }
+
+@test "doctor asks Loki and Tempo, and only warns without them" {
+	cat >agent-sre.yaml <<-'END'
+		prometheus: {url: "http://127.0.0.1:1"}
+		loki: {url: "http://127.0.0.1:1"}
+		tempo: {url: ""}
+	END
+	run "$AGENT_SRE" doctor --json --data data --config agent-sre.yaml
+	python3 - "$output" <<-'END'
+		import json, sys
+		found = {f["check"]: (f["result"], f["detail"], f["advice"]) for f in json.loads(sys.argv[1])}
+		assert found["loki"][0] == "warning" and "loki.url" in found["loki"][2], found
+		assert found["tempo"] == ("ok", "not configured", ""), found
+	END
+}

@@ -25,6 +25,7 @@ class LinearDouble(Double):
         self.labels = [{"id": "label-alert", "name": "alert", "team": self.team}]
         self.users = [{"id": "user-1", "name": "On Call", "email": "oncall@example.com"}]
         self.issues, self.comments, self.attachments = {}, {}, {}
+        self.places, self.files = {}, {}  # files announced, and stored by their asset URL
         self.errors = []
         self.now_ms = lambda: int(time.time() * 1000)
         self.creations = []  # every creation that took effect: (kind, id)
@@ -40,6 +41,7 @@ class LinearDouble(Double):
             "comment": lambda info, id=None, hash=None: self.find(self.comments, id, "Comment"),
             "issueCreate": self.issue_create, "issueUpdate": self.issue_update, "commentCreate": self.comment_create,
             "attachmentCreate": self.attachment_create, "issueLabelCreate": self.label_create,
+            "fileUpload": self.file_upload,
         }
 
     @staticmethod
@@ -86,7 +88,27 @@ class LinearDouble(Double):
         self.labels.append(label)
         return {"success": True, "lastSyncId": 1.0, "issueLabel": label}
 
+    def file_upload(self, info, contentType, filename, size, makePublic=False):
+        name = f"{len(self.places)}/{filename}"
+        self.places[name] = {"type": contentType, "size": size}
+        return {"success": True, "lastSyncId": 1.0, "uploadFile": {
+            "filename": filename, "contentType": contentType, "size": size, "uploadUrl": f"{self.url}/store/{name}",
+            "assetUrl": f"{self.url}/asset/{name}", "headers": [{"key": "x-store-token", "value": f"token-{name}"}]}}
+
+    def store(self, request):
+        """The file store behind the upload: takes what was announced, and wants nothing of Linear's key."""
+        name = request.path[len("/store/"):]
+        place = self.places.get(name)
+        wanted = place is not None and {"Content-Type": place["type"], "Content-Length": str(place["size"]), "x-store-token": f"token-{name}",
+                                        "Cache-Control": "public, max-age=31536000", "Authorization": None}
+        if request.method != "PUT" or not wanted or any(request.headers.get(k) != v for k, v in wanted.items()):
+            return Reply(403, b"SignatureDoesNotMatch", "text/plain")
+        self.files[f"{self.url}/asset/{name}"] = request.body
+        return Reply(200, b"", "text/plain")
+
     def answer(self, request):
+        if request.path.startswith("/store/"):
+            return self.store(request)
         if request.headers.get("Authorization") != KEY:
             return Reply(401, {"errors": [{"message": "no", "extensions": {"code": "AUTHENTICATION_ERROR"}}]})
         with self.lock:

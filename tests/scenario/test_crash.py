@@ -160,7 +160,18 @@ def resent(w):
     return w.until_state("closed")
 
 
-SCENARIOS = {"happy": (happy, {}), "unresolved": (unresolved, {}), "failing": (failing, {}),
+def with_an_slo(w):
+    """The state of the SLO is asked for before the ticket, and who is on call."""
+    w.prometheus.answers = {f'{name}{{slo_name="availability"}}': [({}, value)] for name, value in
+                           {"slo:target": 0.999, "sli:current": 0.9985, "slo:error_budget_burn_rate": 0.0005}.items()}
+    labels = {**LABELS, "slo": "availability"}
+    w.fire(labels=labels)
+    w.until_state("recovered")
+    w.resolve(labels=labels)
+    return w.until_state("closed")
+
+
+SCENARIOS = {"happy": (happy, {}), "with_an_slo": (with_an_slo, {"slo": {"link": "https://grafana.example.com"}}), "unresolved": (unresolved, {}), "failing": (failing, {}),
              "rejected": (rejected, {}), "approved": (approved, {"policy": {"mode": "supervised"}}),
              "busy_function": (busy_function, {}), "rejected_by_a_person": (rejected_by_a_person, {"policy": {"mode": "supervised"}}),
              "resolved_while_waiting": (resolved_while_waiting, {"policy": {"mode": "supervised"}}),

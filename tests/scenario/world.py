@@ -38,6 +38,7 @@ class World:
         base = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"},
                 "functions": {"gateway": f"127.0.0.1:{self.functions.port}"},
                 "verify": {"first": "5s", "budget": "5m", "resolve_poll": "30s"},
+                "loki": {"url": ""}, "tempo": {"url": ""}, "investigate": {"enabled": "false"},
                 "log": {"level": "info"}, "workers": 16, "drain": "1s"}
         for key, value in settings.items():
             base.setdefault(key, {}).update(value) if isinstance(value, dict) else base.__setitem__(key, value)

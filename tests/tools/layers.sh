@@ -7,13 +7,15 @@ allowed() {
 	case $1 in
 	base) echo base ;;
 	domain) echo base domain ;;
+	insight) echo base domain insight ;;
+	chart) echo base domain chart ;;
 	store) echo base domain store ;;
 	net) echo base net ;;
 	clients) echo base domain net clients ;;
 	config) echo base domain net config ;;
-	flow) echo base domain store net clients flow ;;
-	daemon) echo base domain store net clients config flow daemon ;;
-	cli) echo base domain store net config daemon cli ;;
+	flow) echo base domain insight chart store net clients flow ;;
+	daemon) echo base domain insight store net clients config flow daemon ;;
+	cli) echo base domain insight store net config daemon cli ;;
 	*) echo none ;;
 	esac
 }

@@ -20,7 +20,7 @@ mapfile -t sources < <(find src fuzz tests bench -name '*.c' | sort)
 clang-format --dry-run --Werror "${sources[@]}" 2>/dev/null
 say $? "clang-format ('clang-format -i src/*/*.c' mends it)"
 
-flags=$(pkg-config --cflags jansson talloc libcurl libmicrohttpd sqlite3 yaml-0.1)
+flags=$(pkg-config --cflags jansson talloc libcurl libmicrohttpd sqlite3 yaml-0.1 cairo pangocairo libpng)
 alone=0
 while IFS= read -r header; do
 	# shellcheck disable=SC2086

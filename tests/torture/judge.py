@@ -14,6 +14,9 @@ STAGES = {"Fired Again": 0, "Remediation Selected": 1, "Remediation Executed": 2
           "Remediation Failed": 2, "Remediation Verified": 3, "Alert Resolved": 9}
 
 
+BESIDE = "Observability Analysis"  # an investigation goes on beside the work, and may end after it
+
+
 class Verdict:
     """Findings by kind: a kind with a finding is a failure."""
 
@@ -111,7 +114,7 @@ def judge_lives(v, by_mark):
     """Nothing happens before the event that opened it, nothing after the end, and there is one end."""
     for incidents in by_mark.values():
         for one in incidents:
-            steps = [r for r in one["timeline"] if r["step"] not in ("ticket", "event", "approval")]
+            steps = [r for r in one["timeline"] if r["step"] not in ("ticket", "event", "approval", "investigate")]
             ends = [n for n, r in enumerate(steps) if r["outcome"] == "closed"]
             first = one["timeline"][0]
             if one["state"] != "closed" or len(ends) != 1:
@@ -128,7 +131,8 @@ def judge_story(v, name, story):
         if times > 1:
             v.find("comments doubled", f"{name}: {head} {times} times")
     ranks = [STAGES[h] for h in heads if h in STAGES]
-    if story[0][0] != "create" or ranks != sorted(ranks) or "complete" not in story[-1][-1] or any("complete" in s for s in states[:-1]):
+    work = [s for s in story if BESIDE not in s[-1]]
+    if story[0][0] != "create" or ranks != sorted(ranks) or "complete" not in work[-1][-1] or any("complete" in s for s in states[:-1]):
         v.find("out of order", f"{name}: {story}")
     if "Alert Resolved" not in heads:
         v.find("comments lost", f"{name}: {heads}")

@@ -133,6 +133,15 @@ class JudgeTest(unittest.TestCase):
     def test_a_ticket_that_was_written_to_after_its_end(self):
         self.planted(lambda w: w.tickets[0][2].append(("comment", "Approved")), "out of order")
 
+    def test_an_investigation_may_end_after_the_work_and_is_told_once(self):
+        told = ("comment", "📊 **Observability Analysis")
+
+        def plant(w):
+            w.tickets[0][2].append(told)
+            w.incidents[0]["timeline"].append({"step": "investigate", "outcome": "done"})
+        self.planted(plant)
+        self.planted(lambda w: w.tickets[0][2].extend([told, told]), "comments doubled")
+
     def test_work_before_its_event(self):
         self.planted(lambda w: w.incidents[0]["timeline"].insert(0, w.incidents[0]["timeline"].pop(1)), "out of order")
 

@@ -146,7 +146,7 @@ class Torture:
     def configure(self):
         settings = {"prometheus": {"url": self.prometheus.url, "timeout": "2s"}, "log": {"level": "info"}, "workers": 32, "api": {"rate": 1000000},
                     "functions": {"gateway": f"127.0.0.1:{self.function.port}"}, "policy": {"flaps_per_hour": 1000},
-                    "verify": {"first": "100ms", "budget": "60s", "resolve_poll": "3s"},
+                    "loki": {"url": ""}, "tempo": {"url": ""}, "verify": {"first": "100ms", "budget": "60s", "resolve_poll": "3s"},
                     "catalogue": os.path.join(self.dir, "catalogue.yaml")}
         if self.linear:
             settings["linear"] = {"api_key": KEY, "url": self.linear.url + "/graphql", "timeout": "2s"}

@@ -335,9 +335,69 @@ static void only_the_given_bytes_are_read(void **state)
 	assert_int_equal(json_int(out, "a", 0), 1);
 }
 
+static void several_documents_are_an_array(void **state)
+{
+	static const struct {
+		const char *yaml, *json;
+	} CASES[] = {
+		{"", "[]"},
+		{"---\n---\n", "[]"},
+		{"a: 1\n", "[{\"a\":1}]"},
+		{"a: 1\n---\n---\nb: 2\n...\n---\n- 3\n", "[{\"a\":1},{\"b\":2},[3]]"},
+	};
+	SCOPE(tmp);
+	json_t *out = NULL;
+	json_t *lines = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(CASES); i++) {
+		const char *yaml = CASES[i].yaml;
+		assert_int_equal(yaml_parse_all(tmp, "f", yaml, strlen(yaml), &out, &lines), OK);
+		assert_string_equal(json_text(tmp, out), CASES[i].json);
+		assert_int_equal(json_array_size(lines), json_array_size(out));
+		assert_int_equal(yaml_parse_all(tmp, "f", yaml, strlen(yaml), &out, NULL), OK);
+		assert_string_equal(json_text(tmp, out), CASES[i].json);
+	}
+	assert_string_equal(json_text(tmp, lines), "[{\"a\":1},{\"b\":4},{\"[0]\":7}]");
+	assert_int_equal(yaml_parse_all(tmp, "f", BYTES("a: 1\n---\nb: [\n"), &out, &lines),
+			 E_INVALID);
+	assert_true(str_starts(status_message(), "f:"));
+}
+
+static void what_is_written_reads_back(void **state)
+{
+	static const char *const VALUES[] = {
+		"{}",
+		"[]",
+		"7",
+		"\"x\"",
+		"{\"a\":[1,[2,[]],{\"b\":{\"c d\":null}}],\"e\":{}}",
+		"[[[1]],[{\"a\":[{\"b\":true}]}]]",
+		"{\"no\":\"yes\",\"x\":\"# - : {\\\"\\n\"}",
+		"[\"\\u007f\\u0080\\u0085\\u2028\\u2029\\ufeff\\ufffe\\u00a0\\u00e9\\u20ac🔥\"]",
+		"[0.1,1e300,-2.5e-7,9007199254740993]",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(VALUES); i++) {
+		SCOPE(tmp);
+		json_t *value = mem_own(tmp, json_loads(VALUES[i], JSON_DECODE_ANY, NULL));
+		char *text = yaml_text(tmp, value);
+		json_t *back = NULL;
+		print_message("# %s\n", VALUES[i]);
+		assert_int_equal(yaml_parse(tmp, "f", text, strlen(text), &back, NULL), OK);
+		assert_true(json_equal(value, back));
+	}
+	SCOPE(tmp);
+	json_t *value = mem_own(tmp, json_loads("{\"a\":[{\"b\":1,\"c\":[2]},3]}", 0, NULL));
+	assert_string_equal(yaml_text(tmp, value), "a:\n  - b: 1\n    c:\n      - 2\n  - 3\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(several_documents_are_an_array),
+		cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(documents_become_json),
 		cmocka_unit_test(plain_scalars_follow_the_grammar_of_json),
 		cmocka_unit_test(what_is_not_supported_is_refused_with_its_place),

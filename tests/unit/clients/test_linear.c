@@ -665,6 +665,82 @@ static void several_threads_share_one_client(void **state)
 	assert_int_equal(scripted_unexpected(s), 0);
 }
 
+#define PLACE_FOR(upload, asset) \
+	"{\"data\":{\"fileUpload\":{\"success\":true,\"uploadFile\":{\"uploadUrl\":\"" upload \
+	"\",\"assetUrl\":\"" asset "\",\"headers\":[{\"key\":\"x-goog-a\",\"value\":\"b c\"}," \
+	"{\"key\":\"Authorization\",\"value\":\"theirs\"},{\"key\":\"x-b\",\"value\":\"1\\r\\nx-" \
+	"evil: " \
+	"2\"}]}}}}"
+
+static const struct linear_file PICTURE = {"cpu.png", "image/png", "\x89PNG\0\1", 6};
+
+static void a_file_is_stored_where_linear_says_and_without_our_key(void **state)
+{
+	SCOPE(mem);
+	struct turn turns[] = {{.match = "mutation FileUpload", .code = 200},
+			       {.match = "PUT /place?a=b ", .code = 200, .body = ""}};
+	struct world w = begin(mem, turns, COUNT(turns));
+	const char *url = NULL;
+
+	(void)state;
+	turns[0].body = str_fmt(mem, PLACE_FOR("%s/place?a=b", "https://files.test/cpu"),
+				scripted_url(w.server));
+	assert_int_equal(linear_upload(mem, w.linear, &PICTURE, &url), OK);
+	assert_string_equal(url, "https://files.test/cpu");
+	assert_non_null(strstr(scripted_body(w.server, 0), "\"size\":6"));
+	assert_true(scripted_has_line(w.server, 1, "Content-Type: image/png"));
+	assert_true(scripted_has_line(w.server, 1, "Content-Length: 6"));
+	assert_true(scripted_has_line(w.server, 1, "Cache-Control: public, max-age=31536000"));
+	assert_true(scripted_has_line(w.server, 1, "x-goog-a: b c"));
+	assert_null(strcasestr(scripted_request(w.server, 1), "authorization"));
+	assert_null(strcasestr(scripted_request(w.server, 1), "x-evil"));
+}
+
+static void a_place_that_would_break_the_text_is_refused(void **state)
+{
+	static const char *const BODIES[] = {
+		PLACE_FOR("ftp://files.test/a", "https://files.test/a"),
+		PLACE_FOR("https://files.test/a", "https://files.test/a) ![x](http://evil.test/"),
+		PLACE_FOR("https://files.test/a", "javascript:alert(1)"),
+		PLACE_FOR("https://files.test/a\\u0020b", "https://files.test/a"),
+		"{\"data\":{\"fileUpload\":{\"success\":true,\"uploadFile\":null}}}",
+		"{\"data\":{\"fileUpload\":{\"success\":false}}}",
+	};
+
+	(void)state;
+	for (size_t n = 0; n < COUNT(BODIES); n++) {
+		SCOPE(mem);
+		struct turn turns[] = {
+			{.match = "mutation FileUpload", .code = 200, .body = BODIES[n]}};
+		struct world w = begin(mem, turns, COUNT(turns));
+		const char *url = NULL;
+		assert_int_equal(linear_upload(mem, w.linear, &PICTURE, &url), E_INVALID);
+		assert_null(url);
+		assert_int_equal(scripted_unexpected(w.server), 0);
+	}
+}
+
+static void a_file_store_in_trouble_is_told_from_one_that_refuses(void **state)
+{
+	static const struct {
+		int code;
+		enum status status;
+	} CASES[] = {{503, E_TRANSIENT}, {429, E_TRANSIENT}, {403, E_INVALID}, {302, E_INVALID}};
+
+	(void)state;
+	for (size_t n = 0; n < COUNT(CASES); n++) {
+		SCOPE(mem);
+		struct turn turns[] = {{.match = "mutation FileUpload", .code = 200},
+				       {.match = "PUT /place ", .code = CASES[n].code, .body = ""}};
+		struct world w = begin(mem, turns, COUNT(turns));
+		const char *url = NULL;
+		turns[0].body = str_fmt(mem, PLACE_FOR("%s/place", "https://files.test/cpu"),
+					scripted_url(w.server));
+		assert_int_equal(linear_upload(mem, w.linear, &PICTURE, &url), CASES[n].status);
+		assert_null(url);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -689,6 +765,9 @@ int main(void)
 		cmocka_unit_test(the_key_never_appears_in_a_message),
 		cmocka_unit_test(the_check_names_the_viewer_and_the_team),
 		cmocka_unit_test(several_threads_share_one_client),
+		cmocka_unit_test(a_file_is_stored_where_linear_says_and_without_our_key),
+		cmocka_unit_test(a_place_that_would_break_the_text_is_refused),
+		cmocka_unit_test(a_file_store_in_trouble_is_told_from_one_that_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

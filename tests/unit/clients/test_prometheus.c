@@ -425,6 +425,46 @@ static void the_check_gives_the_version_when_there_is_one(void **state)
 	}
 }
 
+static void several_queries_fail_one_by_one(void **state)
+{
+	static const struct turn TURNS[] = {
+		{.match = "query=one", .code = 200, .body = VECTOR(ENTRY("0.999"))},
+		{.match = "query=two",
+		 .code = 503,
+		 .body = "{\"status\":\"error\",\"error\":\"busy\"}"},
+		{.match = "query=three", .code = 200, .body = "{oops"},
+		{.match = "query=long", .code = 200, .body = VECTOR(ENTRY("7"))},
+		{.match = "query=silent", .act = ACT_SILENT},
+	};
+	SCOPE(mem);
+	struct scripted *s = scripted_start(mem, TURNS, COUNT(TURNS));
+	struct prometheus p = peer(mem, scripted_url(s));
+	struct query_answer *a = NULL;
+	char *lengthy = str_dup(mem, "long");
+
+	(void)state;
+	for (int n = 0; n < 200; n++)
+		str_add(&lengthy, " + some_metric");
+	const char *const exprs[] = {"one", "two", "three", lengthy};
+	prometheus_query_all(mem, &p, exprs, 4, &a);
+	assert_int_equal(a[0].status, OK);
+	assert_true(a[0].result->samples[0].value == 0.999);
+	assert_int_equal(a[1].status, E_TIMEOUT);
+	assert_string_equal(a[1].message, "Prometheus: busy");
+	assert_int_equal(a[2].status, E_INVALID);
+	assert_null(a[2].result);
+	assert_int_equal(a[3].status, OK);
+	assert_int_equal(scripted_count(s, "GET /api/v1/query?query="), 3);
+	assert_int_equal(scripted_count(s, "POST /api/v1/query HTTP"), 1);
+	p.timeout_ms = 200;
+	prometheus_query_all(mem, &p, &(const char *){"silent"}, 1, &a);
+	assert_int_equal(a[0].status, E_TIMEOUT);
+	prometheus_query_all(mem, &p, NULL, 0, &a);
+	p.url = "ftp://x";
+	prometheus_query_all(mem, &p, exprs, 1, &a);
+	assert_int_equal(a[0].status, E_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +479,7 @@ int main(void)
 		cmocka_unit_test(a_missing_list_is_not_an_empty_one),
 		cmocka_unit_test(rules_and_alerts_of_wrong_types_are_invalid),
 		cmocka_unit_test(a_query_is_a_form_with_every_byte_escaped),
+		cmocka_unit_test(several_queries_fail_one_by_one),
 		cmocka_unit_test(rules_and_alerts_are_asked_for_by_get),
 		cmocka_unit_test(refusals_and_troubles_are_told_apart),
 		cmocka_unit_test(nobody_listening_is_transient),

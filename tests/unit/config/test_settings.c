@@ -376,6 +376,26 @@ static void lists_of_the_environment_are_split_at_commas(void **state)
 	assert_null(s->allow_plaintext_peers[4]);
 }
 
+static void a_default_that_is_not_allowed_is_not_used(void **state)
+{
+	SCOPE(mem);
+	struct settings *s = NULL;
+	struct setting_source *sources = NULL;
+
+	(void)state;
+	environment[0] = NULL;
+	assert_int_equal(settings_load(mem, NULL, NULL, 0, environ_of, false, &s, NULL), OK);
+	assert_string_equal(s->loki_url, "http://loki:3100");
+	assert_string_equal(s->tempo_url, "http://tempo:3200");
+	assert_int_equal(
+		load_yaml(mem,
+			  "allow_plaintext_peers: [prometheus, tempo, '*.svc.cluster.local']\n", &s,
+			  &sources),
+		OK);
+	assert_string_equal(s->loki_url, "");
+	assert_string_equal(s->tempo_url, "http://tempo:3200");
+}
+
 static void port_listens_on_all_addresses_so_it_needs_a_token_and_tls(void **state)
 {
 	SCOPE(mem);
@@ -518,6 +538,13 @@ static void unsafe_combinations_are_refused(void **state)
 		{"prometheus: {url: 'http://prometheus.evil.example'}\n", "is not encrypted"},
 		{"alertmanager: {url: 'http://alerts.example'}\n", "alertmanager.url: http:// to"},
 		{"linear: {url: 'http://tickets.example'}\n", "linear.url: http:// to"},
+		{"loki: {url: 'http://logs.example'}\n", "loki.url: http:// to"},
+		{"tempo: {url: 'http://traces.example'}\n", "tempo.url: http:// to"},
+		{"loki: {url: 'http://loki:3100'}\nallow_plaintext_peers: ['*.svc.cluster.local', "
+		 "prometheus]\n",
+		 "loki.url: http:// to loki is not encrypted"},
+		{"investigate: {source_timeout: 9s, timeout: 8s}\n",
+		 "investigate.source_timeout must not be above"},
 		{"functions: {domain: fn.example}\n", "functions.domain: http:// to"},
 		{"functions: {domain: fn.example, scheme: https}\n", NULL},
 		{"functions: {gateway: 'gw.example:80'}\n",
@@ -526,6 +553,13 @@ static void unsafe_combinations_are_refused(void **state)
 		{"functions: {gateway: 'gw.mesh.svc.cluster.local:80'}\n", NULL},
 		{"policy: {ask_confidence: 0.8}\n", "policy.ask_confidence must not be above"},
 		{"verify: {first: 2m, budget: 1m}\n", "verify.first must not be above"},
+		{"slo: {high_above: 0.001}\n", "must not fall"},
+		{"slo: {medium_above: 0.0002}\n", "must not fall"},
+		{"slo: {sources: [series, grafana]}\n", "'grafana' is not one of openslo"},
+		{"slo: {sli_names: [availability]}\n", "\"availability\" is none; want SLO=SLI"},
+		{"slo: {sli_names: ['availability=']}\n", "want SLO=SLI"},
+		{"ticket: {schedule: 'ftp://rota'}\n", "ticket.schedule"},
+		{"ticket: {schedule: 'http://rota.example.com/now'}\n", "ticket.schedule"},
 	};
 
 	(void)state;
@@ -661,6 +695,7 @@ int main(void)
 		cmocka_unit_test_setup(wrong_variables_and_flags_are_named, forget),
 		cmocka_unit_test_setup(durations_of_the_platform_are_plain_seconds, forget),
 		cmocka_unit_test_setup(lists_of_the_environment_are_split_at_commas, forget),
+		cmocka_unit_test_setup(a_default_that_is_not_allowed_is_not_used, forget),
 		cmocka_unit_test_setup(port_listens_on_all_addresses_so_it_needs_a_token_and_tls,
 				       forget),
 		cmocka_unit_test_setup(secrets_of_the_environment_are_wiped_on_request, forget),

@@ -105,13 +105,19 @@ static struct incident *verified(void *mem, enum verdict verdict, const char *ch
 	return i;
 }
 
-static const struct slo_context SLO = {.slo = "availability",
-				       .sli = "uptime",
-				       .target = 0.999,
-				       .current = 0.9985,
-				       .budget_remaining = 0.001,
-				       .burn_rate = 0.0005,
-				       .violation = "high"};
+/* The numbers that WORKFLOW-001.4 prints. */
+static struct slo_context example(void)
+{
+	struct slo_reading r = slo_reading_unknown();
+	struct slo_context c = {.slo = "availability", .sli = "uptime", .source = "series"};
+
+	r.objective = 0.999;
+	r.sli = 0.9985;
+	r.remaining = 0.001;
+	r.burn_rate = 0.0005;
+	slo_assess(&r, &slo_thresholds_standard, &c);
+	return c;
+}
 
 static const char PASSED[] =
 	"[{\"name\":\"alert expression\",\"passed\":true,\"observed\":\"0.45\",\"limit\":\"0.8\"},"
@@ -123,16 +129,39 @@ static const char MIXED[] =
 
 static char *ticket_with_slo(void *mem)
 {
-	return story_description(mem, firing(mem), &SLO);
+	const struct slo_context slo = example();
+
+	return story_description(mem, firing(mem), &slo);
 }
 
 static char *ticket_with_partial_slo(void *mem)
 {
-	const struct slo_context slo = {.slo = "availability",
-					.target = 0.99999,
-					.current = NAN,
-					.budget_remaining = NAN,
-					.burn_rate = NAN};
+	struct slo_reading r = slo_reading_unknown();
+	struct slo_context slo = {.slo = "availability", .source = "series"};
+
+	r.objective = 0.99999;
+	slo_assess(&r, &slo_thresholds_standard, &slo);
+	return story_description(mem, firing(mem), &slo);
+}
+
+static char *ticket_with_burn(void *mem)
+{
+	struct slo_reading r = slo_reading_unknown();
+	struct slo_context slo = {.slo = "availability", .sli = "uptime", .source = "sloth"};
+
+	r.objective = 0.999;
+	r.period_s = 30 * 86400.0;
+	r.sli = 0.9995;
+	r.errors[SLO_5M] = 0.0144;
+	r.errors[SLO_1H] = 0.003;
+	slo_assess(&r, &slo_thresholds_standard, &slo);
+	return story_description(mem, firing(mem), &slo);
+}
+
+static char *ticket_without_slm(void *mem)
+{
+	const struct slo_context slo = slo_context_unavailable(
+		"availability", "uptime", "Prometheus answered 503 with **stars** @channel");
 
 	return story_description(mem, firing(mem), &slo);
 }
@@ -259,7 +288,7 @@ static char *resolved_by_remedy(void *mem)
 
 	i->resolved_ms = START + 5 * T;
 	i->resolved_by = "event";
-	return story_resolved(mem, i);
+	return story_resolved(mem, i, NULL);
 }
 
 static char *resolved_alone(void *mem)
@@ -268,7 +297,7 @@ static char *resolved_alone(void *mem)
 
 	i->resolved_ms = START + 65 * T;
 	i->resolved_by = "prometheus";
-	return story_resolved(mem, i);
+	return story_resolved(mem, i, NULL);
 }
 
 static char *resolved_despite_failure(void *mem)
@@ -277,7 +306,7 @@ static char *resolved_despite_failure(void *mem)
 
 	i->resolved_ms = START + T;
 	i->resolved_by = "event";
-	return story_resolved(mem, i);
+	return story_resolved(mem, i, NULL);
 }
 
 static char *failure_ticket(void *mem)
@@ -322,6 +351,8 @@ static void stories_read_as_reviewed(void **state)
 #define CASE(f) {#f, f}
 		CASE(ticket_with_slo),
 		CASE(ticket_with_partial_slo),
+		CASE(ticket_with_burn),
+		CASE(ticket_without_slm),
 		CASE(ticket_without_slo),
 		CASE(ticket_hostile),
 		CASE(selected),
@@ -381,7 +412,7 @@ static void titles_name_alert_resource_and_slo(void **state)
 		 "[Alert] PodCPUHigh - app-xyz (SLO: availability)", 0},
 		{"{\"deployment\":\"web\",\"node\":\"n1\"}", NULL, "[Alert] PodCPUHigh - web", 0},
 		{"{}", NULL, "[Alert] PodCPUHigh", 0},
-		{"{\"pod\":\"\",\"instance\":\"h:9100\"}", "", "[Alert] PodCPUHigh - h:9100", 0},
+		{"{\"pod\":\"\",\"instance\":\"h:9100\"}", NULL, "[Alert] PodCPUHigh - h:9100", 0},
 		{"{\"pod\":\"p\"}", NULL, "[Resolved] PodCPUHigh - p", 1},
 		{"{\"pod\":\"p\\n@all\"}", NULL, "[Alert] PodCPUHigh - p @\u200ball", 0},
 	};
@@ -390,7 +421,7 @@ static void titles_name_alert_resource_and_slo(void **state)
 	(void)state;
 	for (size_t n = 0; n < COUNT(CASES); n++) {
 		struct incident *i = firing(tmp);
-		struct slo_context slo = {.slo = CASES[n].slo};
+		struct slo_context slo = {.slo = CASES[n].slo, .source = "series"};
 		i->labels = object(tmp, CASES[n].labels);
 		i->resolved_ms = CASES[n].resolved_ms;
 		assert_string_equal(story_title(tmp, i, CASES[n].slo == NULL ? NULL : &slo),
@@ -421,7 +452,7 @@ static void percent_is_the_shortest_form(void **state)
 static void priority_follows_the_table(void **state)
 {
 	static const char *const SEVERITIES[] = {"critical", "warning", "info", "page", NULL};
-	static const char *const VIOLATIONS[] = {"critical", "high", "medium", "low", NULL};
+	static const double BURNS[] = {0.0006, 0.0005, 0.00005, 0.00001, NAN};
 	static const int WANTED[5][5] = {{1, 1, 2, 2, 1},
 					 {1, 2, 3, 3, 2},
 					 {4, 4, 4, 4, 4},
@@ -434,20 +465,75 @@ static void priority_follows_the_table(void **state)
 		for (int column = 0; column < 5; column++) {
 			struct incident i = {.labels = mem_own(tmp, json_pack("{s:s*}", "severity",
 									      SEVERITIES[row]))};
-			struct slo_context slo = {.slo = "x", .violation = VIOLATIONS[column]};
+			struct slo_reading r = slo_reading_unknown();
+			struct slo_context slo = {.slo = "x", .source = "series"};
 			const char *reason = NULL;
-			assert_int_equal(story_priority(&i, &slo, &reason), WANTED[row][column]);
-			assert_non_null(
-				strstr(reason, column < 4 ? VIOLATIONS[column] : "unknown"));
+			r.burn_rate = BURNS[column];
+			slo_assess(&r, &slo_thresholds_standard, &slo);
+			assert_int_equal(story_priority(tmp, &i, &slo, &reason),
+					 WANTED[row][column]);
+			assert_non_null(strstr(reason, column < 4
+							       ? story_percent(tmp, BURNS[column])
+							       : "unknown"));
 		}
 	}
+}
+
+static void priority_gives_its_reason(void **state)
+{
+	SCOPE(tmp);
 	struct incident i = {.labels = object(tmp, "{\"severity\":\"warning\"}")};
+	struct slo_context slo = example();
+	const struct slo_context away = slo_context_unavailable("x", "x", "Prometheus is away");
 	const char *reason = NULL;
-	assert_int_equal(story_priority(&i, NULL, &reason), 2);
+
+	(void)state;
+	assert_int_equal(story_priority(tmp, &i, &slo, &reason), 2);
+	assert_string_equal(reason, "Warning severity + 0.05% error budget burn");
+	assert_int_equal(story_priority(tmp, &i, &away, &reason), 2);
+	assert_string_equal(reason, "Warning severity, error budget burn unknown");
+	assert_int_equal(story_priority(tmp, &i, NULL, &reason), 2);
 	assert_string_equal(reason, "Warning severity, error budget burn unknown");
 	assert_string_equal(story_priority_name(1), "Urgent");
 	assert_string_equal(story_priority_name(4), "Low");
 	assert_string_equal(story_priority_name(5), "None");
+}
+
+static void the_dashboard_and_the_impact_are_named(void **state)
+{
+	SCOPE(tmp);
+	struct slo_context slo = example();
+
+	(void)state;
+	assert_string_equal(story_slo_title(tmp, &slo), "SLO: Availability (99.9% target)");
+	assert_string_equal(story_slo_impact(tmp, &slo),
+			    "This alert impacts SLO: availability. Current SLI: 99.85%, Target: "
+			    "99.9%, Error Budget Burn Rate: 0.05%.");
+	slo.target = NAN;
+	assert_string_equal(story_slo_title(tmp, &slo), "SLO: Availability");
+	slo.slo = "a\n# b @all";
+	assert_null(strstr(story_slo_impact(tmp, &slo), "\n# b"));
+	assert_null(strstr(story_slo_impact(tmp, &slo), "@all"));
+}
+
+static void the_end_tells_what_was_consumed(void **state)
+{
+	SCOPE(tmp);
+	struct incident *i = firing(tmp);
+	struct slo_context before = example();
+	struct slo_context now = example();
+
+	(void)state;
+	before.budget_remaining = 0.40;
+	now.budget_remaining = 0.15;
+	i->slo = &before;
+	assert_non_null(
+		strstr(story_resolved(tmp, i, &now),
+		       "error budget consumed during this time: 25% of the budget; 15% remain; "
+		       "resolving stops the burn, it restores nothing"));
+	now = slo_context_unavailable("availability", "uptime", "Prometheus is away");
+	assert_non_null(strstr(story_resolved(tmp, i, &now), "unknown (SLM data was unavailable)"));
+	assert_non_null(strstr(story_resolved(tmp, i, NULL), "unknown (SLM data was unavailable)"));
 }
 
 static void missing_parts_do_not_break_a_story(void **state)
@@ -461,10 +547,12 @@ static void missing_parts_do_not_break_a_story(void **state)
 	i->resolved_by = NULL;
 	i->correlation_id = NULL;
 	assert_non_null(strstr(story_escalated(tmp, i), "- Reason: unknown\n"));
-	assert_non_null(strstr(story_resolved(tmp, i), "Total time to resolution: unknown\n"));
+	assert_non_null(
+		strstr(story_resolved(tmp, i, NULL), "Total time to resolution: unknown\n"));
 	assert_non_null(story_description(tmp, i, NULL));
 	i->resolved_ms = START - 1;
-	assert_non_null(strstr(story_resolved(tmp, i), "Total time to resolution: unknown\n"));
+	assert_non_null(
+		strstr(story_resolved(tmp, i, NULL), "Total time to resolution: unknown\n"));
 	assert_non_null(strstr(story_rejected(tmp, NULL, NULL),
 			       "- LambdaFunction: none\n- Reason: unknown\n"));
 }
@@ -477,6 +565,9 @@ int main(void)
 		cmocka_unit_test(titles_name_alert_resource_and_slo),
 		cmocka_unit_test(percent_is_the_shortest_form),
 		cmocka_unit_test(priority_follows_the_table),
+		cmocka_unit_test(priority_gives_its_reason),
+		cmocka_unit_test(the_dashboard_and_the_impact_are_named),
+		cmocka_unit_test(the_end_tells_what_was_consumed),
 		cmocka_unit_test(missing_parts_do_not_break_a_story),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,37 @@ static void hostile_repetition_costs_linear_time(void **state)
 	}
 }
 
+static void a_line_is_redacted_and_otherwise_as_it_was(void **state)
+{
+	static const struct row CASES[] = {
+		{"plain *text* <b> @you http://x/", "plain *text* <b> @you http://x/"},
+		{"", ""},
+		{"one\r\ntwo\tthree\nfour", "one two three four"},
+		{"\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[", "red green"},
+		{"login password=hunter2hunter2 ok", "login password=[redacted] ok"},
+		{"pass\u200bword=hunter2hunter2", "password=[redacted]"},
+		{"a\u202eb\u2028c", "ab c"},
+		{"0123456789012345678901234567890123456789", "012345678901234567890123456789…"},
+	};
+
+	(void)state;
+	for (size_t n = 0; n < COUNT(CASES); n++) {
+		SCOPE(mem);
+		char *got = text_line(mem, CASES[n].in, 31);
+		if (n == COUNT(CASES) - 1)
+			assert_true(strlen(got) <= 31 * 4);
+		else if (!str_eq(got, CASES[n].out) &&
+			 !str_eq(text_line(mem, CASES[n].in, 100), CASES[n].out))
+			fail_msg("%s: %s", CASES[n].in, got);
+	}
+	/* what is cut off is cut at a word: half a secret is not known as one */
+	SCOPE(mem);
+	char *long_line = NEW_ARRAY(mem, char, 1000);
+	memset(long_line, 'x', 200);
+	memcpy(long_line + 60, " token=", 7);
+	assert_null(strstr(text_line(mem, long_line, 10), "token"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +288,7 @@ int main(void)
 		cmocka_unit_test(a_title_is_one_plain_line),
 		cmocka_unit_test(texts_are_cut_after_redaction),
 		cmocka_unit_test(hostile_repetition_costs_linear_time),
+		cmocka_unit_test(a_line_is_redacted_and_otherwise_as_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

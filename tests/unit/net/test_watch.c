@@ -342,6 +342,27 @@ static void test_each_host_of_many_is_a_peer_of_its_own(void **state)
 	scene_end(s);
 }
 
+static void test_a_peer_that_nobody_calls_is_not_looked_at_until_somebody_does(void **state)
+{
+	struct scene *s = scene_new();
+	const struct watch_peer p = {.component = "thing",
+				     .look = {.method = "HEAD", .url = "http://nobody.invalid/"},
+				     .while_used = true};
+	struct watch_view v;
+
+	(void)state;
+	watch_add(s->watch, &p);
+	assert_int_equal(watch_start(s->watch, told, s), OK);
+	usleep(700000); /* others are looked at at once */
+	assert_true(watch_view(s->watch, 0, &v));
+	assert_true(v.looks == 0 && !v.known && !v.away);
+	assert_true(
+		watch_is_here(s->watch, watch_find(s->watch, "thing", "http://nobody.invalid/")));
+	wait_told(s, 1);
+	assert_true(s->told[0].away);
+	scene_end(s);
+}
+
 static void test_what_is_not_watched_is_always_there(void **state)
 {
 	struct watch_view v;
@@ -372,6 +393,8 @@ int main(void)
 		cmocka_unit_test(
 			test_nothing_is_tried_on_one_that_was_never_seen_and_gives_trouble),
 		cmocka_unit_test(test_each_host_of_many_is_a_peer_of_its_own),
+		cmocka_unit_test(
+			test_a_peer_that_nobody_calls_is_not_looked_at_until_somebody_does),
 		cmocka_unit_test(test_what_is_not_watched_is_always_there),
 	};
 
