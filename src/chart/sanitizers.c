@@ -23,6 +23,8 @@ const char *__tsan_default_suppressions(void)
 {
 	return "called_from_lib:libfontconfig.so.1\n"
 	       "called_from_lib:libglib-2.0.so.0\n"
+	       "called_from_lib:libgobject-2.0.so.0\n"
+	       "deadlock:libgobject-2.0.so.0\n"
 	       "called_from_lib:libpango-1.0.so.0\n"
 	       "called_from_lib:libpangocairo-1.0.so.0\n"
 	       "called_from_lib:libpangoft2-1.0.so.0\n"
