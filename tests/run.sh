@@ -2,7 +2,7 @@
 # All tests, over four builds; the last line is "N passed, N failed[, N skipped]".
 #   release     what ships: unit tests, end-to-end tests with real Prometheus and Alertmanager, 70 kills and 40 power cuts under load
 #   asan        AddressSanitizer + UBSan, fake clock, crash points: unit, corpus, command line, scenarios
-#   tsan        ThreadSanitizer: unit tests, scenarios of flow, intake and service levels
+#   tsan        ThreadSanitizer: unit tests, scenarios of flow and intake
 #   clang       compiles without a warning; unit tests
 # Then the lint of tests/tools/lint.sh. tests/run.sh BUILD… runs only those (and "lint").
 set -u
@@ -67,7 +67,7 @@ part() {
 		configure build-tsan -Dtesting=true -Db_sanitize=thread || return 1
 		export TSAN_OPTIONS=second_deadlock_stack=1
 		run "TSan: unit" build-tsan --suite unit
-		run "TSan: scenarios" build-tsan --suite scenario flow intake slm
+		run "TSan: scenarios" build-tsan --suite scenario flow intake
 		;;
 	clang)
 		CC=clang configure build-clang || return 1

@@ -127,8 +127,8 @@ class InvestigationTest(unittest.TestCase):
         w.until(lambda: w.functions.effects, "the remedy is carried out", patience=1.5)
         self.assertEqual(self.told(), [])
 
-    def test_a_kill_after_every_commit_tells_each_stage_once(self):
-        for n in range(1, 26):
+    def test_a_kill_after_a_commit_tells_each_stage_once(self):
+        for n in range(1, 26, 2):  # every second commit: each takes two seconds
             with self.subTest(crash_after=n):
                 w = self.world()
                 self.start(w, crash_after=n)
