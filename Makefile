@@ -14,7 +14,7 @@ setup:
 
 build: setup
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release >/dev/null
-	@ninja -C $(BUILD) agent-sre agent-sre.1
+	@ninja -C $(BUILD) agent-sre agent-sre-chart.so agent-sre.1
 
 # Real Prometheus and Alertmanager, a service that breaks, a function that repairs it: the whole loop.
 demo: build
