@@ -89,15 +89,19 @@ static enum status place_pictures(void *mem, struct tracker *t, const struct tic
 	int missing = 0;
 
 	*body = str_dup(mem, "");
-	while ((at = strstr(from, "(" PLACE)) != NULL) {
-		const char *name = at + strlen("(" PLACE);
+	/* text of strangers is escaped and holds no "](" */
+	while ((at = strstr(from, "](" PLACE)) != NULL) {
+		const char *name = at + strlen("](" PLACE);
 		size_t length = strspn(name, NAME_CHARACTERS);
 		const char *url = NULL;
-		if (name[length] != ')')
-			break;
+		if (name[length] != ')') {
+			str_add(body, "%.*s", (int)(name - from), from);
+			from = name;
+			continue;
+		}
 		TRY(store_one(mem, t, op, str_ndup(mem, name, length), &url));
 		missing += url == NULL;
-		str_add(body, "%.*s(%s)", (int)(at - from), from, url == NULL ? "#" : url);
+		str_add(body, "%.*s](%s)", (int)(at - from), from, url == NULL ? "#" : url);
 		from = name + length + 1;
 	}
 	str_add(body, "%s", from);

@@ -4,7 +4,7 @@ import time
 import unittest
 import urllib.request
 
-from world import START_MS, World
+from world import LABELS, START_MS, World
 
 from linear_double import KEY, LinearDouble
 from loki_double import LokiDouble
@@ -71,6 +71,15 @@ class InvestigationTest(unittest.TestCase):
             self.assertTrue(body.startswith(PNG))
             self.assertLess(len(body), 1_000_000)
         self.assertNotIn("picture:", first)
+
+    def test_a_name_that_looks_like_a_picture_hides_none(self):
+        w = self.world()
+        w.prometheus.series = [({**labels, "namespace": "store](picture:x"}, value) for labels, value in w.prometheus.series]
+        self.start(w)
+        w.fire(labels={**LABELS, "namespace": "store](picture:x"})
+        w.until(lambda: self.told(), "the first look is told")
+        self.assertGreaterEqual(len(self.linear.files), 3)
+        self.assertEqual([url for url in self.linear.files if f"]({url})" not in self.told()[0]], [])
 
     def test_the_embedded_tracker_shows_the_pictures_itself(self):
         w = self.world(linear=False)
