@@ -20,7 +20,13 @@
 #include "flow/inquire.h"
 
 /* Steps that must not give up (escalate, close) start over after this pause. */
-enum { START_OVER_MS = 300000, TICKET_DENIED_MS = 60000, CHAIN_MAX = 4, COMMIT_PAUSE_MS = 200 };
+enum {
+	START_OVER_MS = 300000,
+	TICKET_DENIED_MS = 60000,
+	CHAIN_MAX = 4,
+	COMMIT_PAUSE_MS = 200,
+	TOLD_EVERY = 50
+};
 
 /* What one round delivers is committed together. A round ends early where the tracker is slow:
  * there a commit is cheap beside the call, and people wait for what it shows. */
@@ -226,14 +232,14 @@ static void tell_tickets(const struct visit *v, const struct step_commit *c,
 			tell_created(v->flow, c->after, r->ticket_key);
 }
 
-/* What was done outside is known here alone until it is durable: to do it again, on a disk that
- * takes nothing for a while, would do it again each time. So what came of it is held. */
-static bool hold_on(const struct flow *flow, enum status s)
+bool engine_hold(const struct flow *flow, enum status s, int *held)
 {
 	const struct timespec pause = {.tv_nsec = COMMIT_PAUSE_MS * 1000000L};
 
 	if (s == OK || s == E_CANCELED || atomic_load(&flow->stopping))
 		return false;
+	if ((*held)++ % TOLD_EVERY == 0)
+		log_event(LOG_ERROR, "store_trouble", "error", status_message(), NULL);
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 	return true;
 }
@@ -241,10 +247,11 @@ static bool hold_on(const struct flow *flow, enum status s)
 static enum status commit_waiting(struct visit *v, size_t count, struct commit_result *r)
 {
 	enum status s;
+	int held = 0;
 
 	do {
 		s = store_commit_steps(v->flow->store, v->waiting, count, r);
-	} while (v->called && hold_on(v->flow, s));
+	} while (v->called && engine_hold(v->flow, s, &held));
 	return s;
 }
 
@@ -457,12 +464,13 @@ static void measure_ticket(const struct round *r, const struct ticket_delivery *
 static enum status commit_round(const struct round *r)
 {
 	enum status s;
+	int held = 0;
 
 	if (r->done_count == 0)
 		return OK;
 	do {
 		s = store_ticket_done(r->flow->store, r->turn->incident, r->done, r->done_count);
-	} while (hold_on(r->flow, s));
+	} while (engine_hold(r->flow, s, &held));
 	TRY(s);
 	for (size_t n = 0; n < r->done_count; n++)
 		measure_ticket(r, &r->done[n]);

@@ -1,6 +1,7 @@
 /* Advances one lane of one incident: the only loop of the workflow. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -20,3 +21,8 @@ struct turn {
  * outcome too (retry, or hand-over to a person); a non-OK status means that the store did not answer
  * or did not take the outcome, or that we are stopping: come back later, nothing is lost. */
 NODISCARD enum status engine_advance(const struct flow *flow, struct turn *turn);
+
+/* What was done outside is known to the worker alone until it is durable: to do it again, on a disk that takes nothing for a
+ * while, would do it again each time. So what came of it is held. Pauses, and says true, while `s` of the commit is worth
+ * another try; now and then the log says why. `*held` counts, from 0. */
+bool engine_hold(const struct flow *flow, enum status s, int *held);

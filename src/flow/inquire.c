@@ -90,7 +90,13 @@ static enum status settle(struct look *l, struct investigation *v, int64_t start
 	metric_add(M_INVESTIGATIONS, 1, inquiry_stage_name(l->inquiry.stage), a.outcome);
 	metric_observe(M_INVESTIGATION_SECONDS, (double)(now - started_ms) / 1000.0,
 		       inquiry_stage_name(l->inquiry.stage));
-	return store_inquiry_settle(l->flow->store, l->incident->id, &l->inquiry, &a);
+	enum status s;
+	int held = 0;
+
+	do {
+		s = store_inquiry_settle(l->flow->store, l->incident->id, &l->inquiry, &a);
+	} while (engine_hold(l->flow, s, &held));
+	return s;
 }
 
 static enum status visit(const struct flow *flow, struct turn *turn, bool *more)
