@@ -151,7 +151,8 @@ static const char *summary(const struct inspection *v)
 	for (int s = 0; s < SOURCE_COUNT; s++)
 		failed += v->evidence->asked[s].wanted && v->evidence->asked[s].status != OK;
 	return str_fmt(v->mem, "%s%s%s, confidence %.0f %%; %zu charts%s", cause_text(d->cause),
-		       d->object == NULL ? "" : ": ", d->object == NULL ? "" : d->object,
+		       d->object == NULL ? "" : ": ",
+		       d->object == NULL ? "" : text_title(v->mem, d->object, TEXT_POINTS),
 		       100 * d->confidence, v->out->picture_count / FORMS,
 		       failed == 0 ? "" : "; not every source answered");
 }

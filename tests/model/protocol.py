@@ -4,7 +4,7 @@
           → applied to the database: incident, key and position in one transaction, not synced yet
           → intent committed and synced → call with the key that the incident has stored → result committed and synced
 
-A kill loses memory only: what was written but not synced is still there, for now. Power can fail too: of what was not
+A kill loses memory only: what was written but not synced is still there. Power can fail too: of what was not
 synced any prefix survives, of the log and of the transactions alike. Requests and calls in flight may be lost, late or
 repeated; senders repeat what was not acknowledged; what is known is acknowledged at once. Each wrong variant leaves out
 one rule.
