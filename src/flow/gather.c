@@ -291,6 +291,9 @@ static void learn(struct gathering *g)
 	}
 	bool rules = alertname != NULL &&
 		     prometheus_rules_request(g->mem, &p, alertname, &requests[count]) == OK;
+	if (rules) /* as the others: this deadline is ours, and must not make Prometheus look away
+		    */
+		requests[count].peer = "prometheus_range";
 	http_fetch_all(g->mem, p.http, requests, count + rules, &replies);
 	for (size_t n = 0; n < count; n++)
 		take_fact(g, &replies[n], facts[n]);
