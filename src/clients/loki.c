@@ -70,7 +70,9 @@ enum status loki_range_reply(void *mem, const struct backend *b, const struct ht
 			     const struct loki_query *q, struct loki_lines **out)
 {
 	TRY(backend_judge(b, r));
-	TRY(loki_decode_lines(mem, r->body, r->body_bytes, LOKI_LINES_MAX, out));
+	TRY(loki_decode_lines(mem, r->body, r->body_bytes,
+			      (size_t)(q->limit < LOKI_LINES_MAX ? q->limit : LOKI_LINES_MAX),
+			      out));
 	/* as many as were asked for: there may be more */
 	(*out)->cut = (*out)->cut || (*out)->count >= (size_t)q->limit;
 	return OK;

@@ -294,13 +294,17 @@ static enum status read_resources(struct spans *out, size_t limit, const struct 
 {
 	NODE_EACH(one, resources)
 	{
-		const char *service = str_dup(out, service_of(one));
 		const struct node *scopes = node_get(one, "scopeSpans");
 		/* of collectors before OTLP 0.15 */
 		if (scopes == NULL)
 			scopes = node_get(one, "instrumentationLibrarySpans");
 		if (!has_elements(scopes))
 			continue;
+		if (out->count == limit) {
+			out->cut = true;
+			return OK;
+		}
+		const char *service = str_dup(out, service_of(one));
 		NODE_EACH(scope, scopes)
 		TRY(read_scope(out, limit, scope, service));
 	}
