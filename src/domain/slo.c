@@ -82,7 +82,7 @@ double slo_exhaustion_s(double remaining, double multiple, double period_s)
 
 enum slo_violation slo_violation_of(double burn_rate, const struct slo_thresholds *t)
 {
-	if (!isfinite(burn_rate))
+	if (!isfinite(burn_rate) || burn_rate < 0) /* nothing burns backwards: it is broken */
 		return SLO_UNKNOWN;
 	if (burn_rate > t->critical)
 		return SLO_CRITICAL;

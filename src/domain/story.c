@@ -14,6 +14,9 @@
 #include "domain/policy.h"
 #include "domain/text.h"
 
+/* Longer than anybody plans; also keeps what is computed from noise out of integers. */
+static const double EXHAUSTION_MAX_S = 1e12;
+
 enum { VALUE_POINTS = 500, NAME_POINTS = 120, LINK_POINTS = 1000 };
 
 static char *prose(void *mem, const char *s)
@@ -161,7 +164,7 @@ static void add_burn(void *mem, char **out, const struct slo_context *slo)
 				slo->multiples[w], slo_window_name((enum slo_window)w));
 	if (*line != '\0')
 		str_add(out, "- Burn Multiples: %s\n", line);
-	if (isfinite(slo->exhaustion_s))
+	if (slo->exhaustion_s < EXHAUSTION_MAX_S) /* NAN is not */
 		str_add(out, "- Error Budget Spent In: %s\n",
 			slo->exhaustion_s > 0
 				? str_duration(mem, (long long)(slo->exhaustion_s * 1000))
@@ -573,6 +576,8 @@ static char *budget_line(void *mem, const struct slo_context *before, const stru
 	    !isfinite(now->budget_remaining))
 		return str_fmt(mem, "unknown (%s)",
 			       before == NULL ? "no SLM data" : "SLM data was unavailable");
+	if (!str_eq(before->source, now->source)) /* each measures in its own way */
+		return str_dup(mem, "unknown (another source answered at the end)");
 	double consumed = before->budget_remaining - now->budget_remaining;
 	return str_fmt(mem, "%s of the budget; %s remain",
 		       story_percent(mem, consumed > 0 ? consumed : 0),
