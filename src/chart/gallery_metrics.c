@@ -563,12 +563,19 @@ static double change_of(const struct pair *p)
 {
 	double change = (p->after - p->before) / fabs(p->before);
 
-	return isfinite(change) ? change : 0;
+	return isnan(change) ? 0 : change; /* from nothing to something is more than any share */
 }
 
 static double size_of(const struct pair *p)
 {
 	return fabs(change_of(p));
+}
+
+/* "by 99 %", or "from 0". */
+static char *by_how_much(void *mem, const struct pair *p)
+{
+	return isfinite(change_of(p)) ? str_fmt(mem, "by %.0f %%", 100 * size_of(p))
+				      : str_dup(mem, "from 0");
 }
 
 /* The two that changed most. */
@@ -590,15 +597,15 @@ static char *comparison_title(struct making *m, const struct chart *c)
 	if (size_of(most) < 0.05)
 		return str_fmt(m->mem, "Nothing changed by 5 %% or more after the remedy at %s",
 			       when);
-	char *text = str_fmt(m->mem, "%s %s by %.0f %%", most->name,
-			     change_of(most) < 0 ? "fell" : "rose", 100 * size_of(most));
+	char *text = str_fmt(m->mem, "%s %s %s", most->name, change_of(most) < 0 ? "fell" : "rose",
+			     by_how_much(m->mem, most));
 	if (second != NULL && size_of(second) >= 0.05) {
 		bool same = (change_of(most) < 0) == (change_of(second) < 0);
-		str_add(&text, " and %s%s by %.0f %%", gallery_inside(m->mem, second->name, true),
+		str_add(&text, " and %s%s %s", gallery_inside(m->mem, second->name, true),
 			same			? ""
 			: change_of(second) < 0 ? " fell"
 						: " rose",
-			100 * size_of(second));
+			by_how_much(m->mem, second));
 	}
 	str_add(&text, " after the remedy at %s", when);
 	return text;

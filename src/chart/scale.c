@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+static const double FAR = 1e5;
+
 double scale_at(const struct scale *s, double value)
 {
 	double low = s->logarithmic ? log10(s->low) : s->low;
@@ -10,7 +12,10 @@ double scale_at(const struct scale *s, double value)
 
 	if (high <= low)
 		return (s->from + s->to) / 2;
-	return s->from + (at - low) / (high - low) * (s->to - s->from);
+	double place = s->from + (at - low) / (high - low) * (s->to - s->from);
+	/* far outside is far enough: cairo walks a dashed line to its end, and its numbers are
+	 * small */
+	return isnan(place) ? place : fmax(-FAR, fmin(FAR, place));
 }
 
 /* The one of 1, 2, 5 times a power of ten that is nearest on a logarithmic scale. */

@@ -170,7 +170,7 @@ struct trend trend_of(const double *values, size_t count)
 	if (kept < VALUES_LEAST)
 		return t;
 	t.course = COURSE_HELD;
-	if (!(squares > 0))
+	if (!(squares > 0) || !isfinite(squares))
 		return t;
 	double *index = NEW_ARRAY(mem, double, count);
 	for (size_t n = 0; n < count; n++)

@@ -96,7 +96,7 @@ char *words_clean(void *mem, const char *text, size_t points)
 	char *head = str_fit(scratch, text, READ_BYTES);
 	char *valid = NEW_ARRAY(scratch, char, strlen(head) + 1);
 	utf8_copy(valid, strlen(head) + 1, head);
-	return str_cut(mem, keep_fit(scratch, redact_text(scratch, valid)), points);
+	return str_cut(mem, redact_text(scratch, keep_fit(scratch, valid)), points);
 }
 
 char *words_xml(void *mem, const char *text)

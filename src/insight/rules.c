@@ -211,12 +211,14 @@ static void support_failures(struct scene *s, struct candidate *c, const struct 
 static double last_share(const struct scene *s, const struct series *used,
 			 enum series_role limit_role, const char *object)
 {
+	double most = NAN;
+
 	for (size_t n = 0; n < s->f->series_count; n++) {
 		const struct series *l = s->f->series[n].series;
 		if (l->role == limit_role && str_eq(l->object, object))
-			return series_last(used, s->alert_ms) / series_last(l, s->alert_ms);
+			most = series_last(l, s->alert_ms);
 	}
-	return NAN;
+	return most > 0 ? series_last(used, s->alert_ms) / most : NAN; /* 0 is no limit */
 }
 
 /* Is the alert about this series? Then its expression moves as the series does. */
