@@ -101,6 +101,7 @@ static void places_follow_values(void **state)
 	assert_true(scale_at(&up, 0) == 100 && scale_at(&up, 10) == 0 && scale_at(&up, 2.5) == 75);
 	assert_true(fabs(scale_at(&logarithmic, 10) - 5) < 1e-12);
 	assert_true(scale_at(&point, 2) == 5);
+	assert_true(fabs(scale_at(&up, 1e308)) <= 1e5 && isnan(scale_at(&up, NAN)));
 }
 
 int main(void)

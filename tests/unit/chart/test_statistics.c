@@ -88,6 +88,16 @@ static void few_values_have_no_course(void **state)
 	assert_true(isnan(trend_of(FEW, 0).median));
 }
 
+static void values_too_large_to_square_are_no_step(void **state)
+{
+	double values[60];
+
+	(void)state;
+	for (size_t n = 0; n < 60; n++)
+		values[n] = n % 2 == 0 ? 0 : 1e200;
+	assert_int_equal(trend_of(values, 60).course, COURSE_HELD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +107,7 @@ int main(void)
 		cmocka_unit_test(a_step_is_found_where_it_is),
 		cmocka_unit_test(a_slope_is_no_step_and_noise_is_neither),
 		cmocka_unit_test(few_values_have_no_course),
+		cmocka_unit_test(values_too_large_to_square_are_no_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

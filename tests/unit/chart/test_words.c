@@ -84,11 +84,20 @@ static void lengths_are_rounded(void **state)
 	}
 }
 
+static void a_secret_is_seen_through_invisible_characters(void **state)
+{
+	SCOPE(mem);
+
+	(void)state;
+	assert_null(strstr(words_clean(mem, "pass\u200bword=hunter2", 50), "hunter2"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_could_break_a_drawing_is_taken_out),
 		cmocka_unit_test(what_is_too_long_ends_with_an_ellipsis),
+		cmocka_unit_test(a_secret_is_seen_through_invisible_characters),
 		cmocka_unit_test(xml_has_entities),
 		cmocka_unit_test(times_are_utc_and_name_another_day),
 		cmocka_unit_test(lengths_are_rounded),
