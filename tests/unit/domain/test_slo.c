@@ -124,9 +124,18 @@ static void violations_are_strictly_above_their_thresholds(void **state)
 		double burn_rate;
 		const char *violation;
 	} CASES[] = {
-		{0.0006, "critical"},  {0.0005, "high"},       {0.0002, "high"}, {0.0001, "medium"},
-		{0.00005, "medium"},   {0.00001, "low"},       {0, "low"},	 {NAN, "unknown"},
-		{INFINITY, "unknown"}, {-INFINITY, "unknown"}, {1, "critical"},	 {-0.001, "unknown"},
+		{0.0006, "critical"},
+		{0.0005, "high"},
+		{0.0002, "high"},
+		{0.0001, "medium"},
+		{0.00005, "medium"},
+		{0.00001, "low"},
+		{0, "low"},
+		{NAN, "unknown"},
+		{INFINITY, "unknown"},
+		{-INFINITY, "unknown"},
+		{1, "critical"},
+		{-0.001, "unknown"},
 	};
 	static const double BOUNDS[] = {0.0005, 0.0001, 0.00001};
 	static const enum slo_violation ABOVE[] = {SLO_CRITICAL, SLO_HIGH, SLO_MEDIUM};
